@@ -1,0 +1,1 @@
+//! Who is a member and what counts (A1-A11).

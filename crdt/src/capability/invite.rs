@@ -1,0 +1,145 @@
+//! Invites (J1): a key pair, an entry that says what it offers, and a code to hand over.
+
+use serde::{Deserialize, Serialize};
+
+use crate::capability::rank::Rank;
+use crate::codec::{self, Bytes, List, Map};
+use crate::crypto::aead::Nonce;
+use crate::crypto::domain;
+use crate::id::{EpochId, GroupId, InviteId, MemberId, PublicKey, TransportKey};
+use crate::id::{read_base32, write_base32};
+use crate::limits::{ADDRESS_BYTES, ADDRESSES, ADMITTERS};
+use crate::log::entry::Seen;
+use crate::time::Timestamp;
+
+/// What a code begins with.
+pub const CODE_PREFIX: &str = "cairn:";
+/// Bytes of the checksum at the end of a code.
+const CHECKSUM_BYTES: usize = 4;
+/// Bytes that a code may have.
+const CODE_BYTES: usize = 8192;
+
+/// An invitation. Payload of the kind `invite`.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Invite {
+    /// The verifying half; the signing half is in the code.
+    pub invite: InviteId,
+    /// What is offered.
+    pub rank: Rank,
+    /// Who may admit, and how many times each. Each counts in its own log (J2).
+    pub admitters: Map<MemberId, u16, ADMITTERS>,
+    /// After which admitters decline. A hint to them and no rule of validity (A11).
+    pub expires: Option<Timestamp>,
+    /// To which introductions are sealed.
+    pub request_key: PublicKey,
+    /// The secret half of `request_key`, sealed for the moderators' audience.
+    pub request_secret: SealedRequestKey,
+}
+
+/// The secret half of a request key under an epoch of the moderators' audience.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct SealedRequestKey {
+    /// The epoch.
+    pub epoch: EpochId,
+    /// Random.
+    pub nonce: Nonce,
+    /// 32 bytes and a tag, bound to the invite.
+    pub sealed: Bytes<48>,
+}
+
+/// What an inviter hands to a newcomer. Nothing in it names the group's topic.
+#[derive(Clone, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Code {
+    /// The group.
+    pub group: GroupId,
+    /// The group's salt: the newcomer derives its member key from it before it holds the genesis.
+    pub salt: [u8; 32],
+    /// The signing half of the invite's key.
+    pub invite_secret: [u8; 32],
+    /// To which the introduction is sealed.
+    pub request_key: PublicKey,
+    /// What the inviter held: tells whether a first answer is stale (M4).
+    pub seen: Seen,
+    /// Whom to ask: transport key and addresses, in libp2p's binary form.
+    pub contacts: List<Contact, ADMITTERS>,
+}
+
+/// A node that can be asked.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Contact {
+    /// Its libp2p identity.
+    pub transport: TransportKey,
+    /// Where it listens, as binary multiaddrs.
+    pub addresses: List<Bytes<ADDRESS_BYTES>, ADDRESSES>,
+}
+
+/// The text is no invitation code.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NotACode {
+    /// It does not begin as a code does, or holds other characters.
+    #[error("this is not an invitation code: a code starts with \"cairn:\"")]
+    OtherText,
+    /// A character is wrong or some are missing.
+    #[error("the invitation code is damaged: a character is wrong or a part is missing")]
+    Damaged,
+}
+
+impl Code {
+    /// Writes the code: prefix, then base32 of the encoding and a checksum.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut bytes = codec::encode(self);
+        let sum = checksum(&bytes);
+        bytes.extend_from_slice(&sum);
+        format!("{CODE_PREFIX}{}", write_base32(&bytes))
+    }
+
+    /// Reads a code; white space around and inside it does not matter, nor does case.
+    ///
+    /// # Errors
+    /// When it is something else or damaged.
+    pub fn from_text(text: &str) -> Result<Self, NotACode> {
+        let text: String =
+            text.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_lowercase();
+        let written = text.strip_prefix(CODE_PREFIX).ok_or(NotACode::OtherText)?;
+        let bytes = read_base32(written).ok_or(NotACode::Damaged)?;
+        let body = bytes.len().checked_sub(CHECKSUM_BYTES).ok_or(NotACode::Damaged)?;
+        let (body, sum) = bytes.split_at_checked(body).ok_or(NotACode::Damaged)?;
+        if checksum(body) != sum {
+            return Err(NotACode::Damaged);
+        }
+        codec::decode(body, CODE_BYTES).map_err(|_| NotACode::Damaged)
+    }
+}
+
+fn checksum(bytes: &[u8]) -> Vec<u8> {
+    domain::hash(domain::REQUEST, &[b"code", bytes]).into_iter().take(CHECKSUM_BYTES).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code() -> Code {
+        Code {
+            group: GroupId::from_bytes([1; 32]),
+            salt: [2; 32],
+            invite_secret: [3; 32],
+            request_key: PublicKey::from_bytes([4; 32]),
+            seen: Seen::default(),
+            contacts: List::default(),
+        }
+    }
+
+    #[test]
+    fn j1_a_code_survives_a_letter_program_and_nothing_worse() {
+        let text = code().to_text();
+        let folded = text.to_uppercase().replace("CAIRN:", " Cairn:").replace('A', "A\n");
+        assert!(Code::from_text(&folded).is_ok_and(|read| read == code()));
+        assert!(matches!(Code::from_text("hello"), Err(NotACode::OtherText)));
+        let cut = &text[..text.len() - 8];
+        assert!(matches!(Code::from_text(cut), Err(NotACode::Damaged)));
+        let wrong = text.replace('a', "b");
+        assert!(matches!(Code::from_text(&wrong), Err(NotACode::Damaged)));
+    }
+}

@@ -1,0 +1,55 @@
+//! Every size that a stranger can choose, with its bound. Units are in the names or the comments.
+
+/// Entries in one run (L6).
+pub const RUN_ENTRIES: usize = 256;
+/// Bytes of one payload as stored and sent, sealed.
+pub const PAYLOAD_BYTES: usize = 64 * 1024;
+/// Bytes of a document change once inflated (C3).
+pub const CHANGE_BYTES: usize = 48 * 1024;
+/// Bytes of one message between peers, and of one gossiped entry.
+pub const MESSAGE_BYTES: usize = 1024 * 1024;
+/// Bytes of the payloads that one run message carries; the rest of the message is headers.
+pub const RUN_PAYLOAD_BYTES: usize = 512 * 1024;
+/// Devices in a group that a frontier, an epoch or a cut may name.
+pub const DEVICES: usize = 4096;
+/// Devices of one member, and so of one cut.
+pub const MEMBER_DEVICES: usize = 64;
+/// Branches of a forked log that are kept (L8).
+pub const FORK_BRANCHES: usize = 64;
+/// Removals that one grant may cite (A3), hides that one restore may lift (C5).
+pub const CITATIONS: usize = 64;
+/// Members that one invite may name as admitters.
+pub const ADMITTERS: usize = 32;
+/// Keys of the council (A10).
+pub const COUNCIL: usize = 16;
+/// Grants that one `leave` may end.
+pub const LEAVE_GRANTS: usize = 64;
+/// Payloads that one erasure may name.
+pub const ERASED_PAYLOADS: usize = 1024;
+/// Keys that one welcome may carry, of either sort.
+pub const WELCOME_KEYS: usize = 512;
+/// Bytes of a sealed box inside a control payload.
+pub const SEALED_BOX_BYTES: usize = 56 * 1024;
+/// Entries without their predecessors that wait, per replica (L2).
+pub const PARKED_ENTRIES: usize = 4096;
+/// Ids in the locator of one want.
+pub const LOCATOR_IDS: usize = 40;
+/// Runs of payloads that one message asks for.
+pub const WANTED_RANGES: usize = 4096;
+/// Requests to join that wait for an answer.
+pub const WAITING_REQUESTS: usize = 256;
+/// Addresses of one peer, in a code or in a profile.
+pub const ADDRESSES: usize = 16;
+/// Bytes of one address in its binary form.
+pub const ADDRESS_BYTES: usize = 256;
+
+/// Characters of a pseudonym.
+pub const PSEUDONYM_CHARS: usize = 40;
+/// Bytes of a title or of a group's name.
+pub const TITLE_BYTES: usize = 200;
+/// Bytes of a post's body.
+pub const BODY_BYTES: usize = 32 * 1024;
+/// Bytes of a content note, a reason, an introduction.
+pub const NOTE_BYTES: usize = 2000;
+/// Bytes of the agreement.
+pub const AGREEMENT_BYTES: usize = 32 * 1024;
