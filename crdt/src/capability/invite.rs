@@ -137,9 +137,10 @@ mod tests {
         let folded = text.to_uppercase().replace("CAIRN:", " Cairn:").replace('A', "A\n");
         assert!(Code::from_text(&folded).is_ok_and(|read| read == code()));
         assert!(matches!(Code::from_text("hello"), Err(NotACode::OtherText)));
-        let cut = &text[..text.len() - 8];
-        assert!(matches!(Code::from_text(cut), Err(NotACode::Damaged)));
-        let wrong = text.replace('a', "b");
+        let cut: String = text.chars().take(text.len() - 8).collect();
+        assert!(matches!(Code::from_text(&cut), Err(NotACode::Damaged)));
+        let wrong =
+            format!("{CODE_PREFIX}{}", text.trim_start_matches(CODE_PREFIX).replace('a', "b"));
         assert!(matches!(Code::from_text(&wrong), Err(NotACode::Damaged)));
     }
 }
