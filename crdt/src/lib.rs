@@ -20,4 +20,6 @@ pub mod id;
 pub mod identity;
 pub mod limits;
 pub mod log;
+pub mod replica;
+pub mod sync;
 pub mod time;

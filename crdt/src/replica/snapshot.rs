@@ -1,0 +1,53 @@
+//! What the store hands back when a group is opened: places and secrets, nothing to rebuild.
+
+use zeroize::Zeroizing;
+
+use crate::id::{DeviceId, DocumentId, EntryId, EpochId, GroupId};
+use crate::log::set::Slot;
+
+/// A group as the store holds it.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The group.
+    pub group: GroupId,
+    /// The last [`super::effect::Write::Persona`].
+    pub persona: Zeroizing<Vec<u8>>,
+    /// Every entry, by device and rising sequence number.
+    pub entries: Vec<SnapshotEntry>,
+    /// Every [`super::effect::Write::Epoch`] not forgotten.
+    pub epochs: Vec<(EpochId, Zeroizing<[u8; 32]>)>,
+    /// The bytes of every request that waits.
+    pub requests: Vec<Vec<u8>>,
+    /// The bytes of every receipt.
+    pub receipts: Vec<Vec<u8>>,
+}
+
+/// An entry as the store holds it.
+#[derive(Clone, Debug)]
+pub struct SnapshotEntry {
+    /// Its id.
+    pub id: EntryId,
+    /// Whose log.
+    pub device: DeviceId,
+    /// Position in the log.
+    pub seq: u64,
+    /// Its place in the chain.
+    pub slot: Slot,
+    /// The payload, for control.
+    pub control: Option<Vec<u8>>,
+    /// For content: what is there of it.
+    pub content: Option<SnapshotContent>,
+}
+
+/// What the store holds of a content entry.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SnapshotContent {
+    /// Whether its payload is there.
+    pub payload: bool,
+    /// The epoch that it is sealed under.
+    pub epoch: EpochId,
+    /// The document, if its envelope was opened.
+    pub document: Option<DocumentId>,
+    /// Whether it created that document.
+    pub creates: bool,
+}

@@ -1,0 +1,3 @@
+//! Synchronising with members (S1, S2) and joining (J2), as state machines without I/O.
+
+pub mod message;
