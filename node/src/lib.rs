@@ -1,1 +1,11 @@
-//! .
+//! The shell of Cairn around the pure core: libp2p, the encrypted store, the local API.
+//!
+//! ```text
+//! peer bytes ─► network ─► Input ─┐                         ┌─► Persist ─► storage
+//! command    ─► api ─────► Input ─┼─► driver ─► Replica ────┼─► Send    ─► network
+//! timer      ─► runtime ─► Input ─┘                         └─► Reply   ─► api
+//! ```
+
+pub mod api;
+pub mod network;
+pub mod storage;

@@ -141,7 +141,7 @@ pub struct Receipt {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum JoinMessage {
     /// The newcomer asks.
-    Request(Request),
+    Request(Box<Request>),
     /// The request was taken in and waits for a person.
     Waiting,
     /// The newcomer is a member: synchronise.
