@@ -164,8 +164,8 @@ pub enum Write {
         entry: EntryId,
         /// The document that it changes.
         document: DocumentId,
-        /// Whether it is the entry that created the document.
-        creates: bool,
+        /// If it is the entry that created the document: the document's kind, as a number.
+        creates: Option<u8>,
         /// When its author says it was written, if its body could be read.
         written: Option<Timestamp>,
         /// The envelope with the document's key.

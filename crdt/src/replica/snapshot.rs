@@ -3,10 +3,11 @@
 use zeroize::Zeroizing;
 
 use crate::id::{DeviceId, DocumentId, EntryId, EpochId, GroupId};
+use crate::log::entry::Header;
 use crate::log::set::Slot;
 
 /// A group as the store holds it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Snapshot {
     /// The group.
     pub group: GroupId,
@@ -14,6 +15,8 @@ pub struct Snapshot {
     pub persona: Zeroizing<Vec<u8>>,
     /// Every entry, by device and rising sequence number.
     pub entries: Vec<SnapshotEntry>,
+    /// Headers of the content entries whose payload is neither there nor erased.
+    pub missing: Vec<(EntryId, Header)>,
     /// Every [`super::effect::Write::Epoch`] not forgotten.
     pub epochs: Vec<(EpochId, Zeroizing<[u8; 32]>)>,
     /// The bytes of every request that waits.
@@ -48,6 +51,6 @@ pub struct SnapshotContent {
     pub epoch: EpochId,
     /// The document, if its envelope was opened.
     pub document: Option<DocumentId>,
-    /// Whether it created that document.
-    pub creates: bool,
+    /// If it created that document: the kind, from [`super::effect::Write::Envelope`].
+    pub creates: Option<u8>,
 }
