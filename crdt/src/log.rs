@@ -6,5 +6,6 @@
 
 pub mod entry;
 pub mod frontier;
+pub mod parked;
 pub mod run;
 pub mod set;

@@ -291,9 +291,18 @@ impl Log {
 
     /// The entries with this sequence number: more than one if the log is forked at or before it.
     pub fn at(&self, seq: u64) -> impl Iterator<Item = (EntryId, &Slot)> {
-        let first = (seq, EntryId::from_bytes([0; 32]));
-        let last = (seq, EntryId::from_bytes([0xff; 32]));
-        self.slots.range(first..=last).map(|((_, id), slot)| (*id, slot))
+        self.between(seq, seq)
+    }
+
+    /// The entries from one sequence number to another, both included; none if `to` is below
+    /// `from`.
+    pub fn between(&self, from: u64, to: u64) -> impl Iterator<Item = (EntryId, &Slot)> {
+        let first = (from, EntryId::from_bytes([0; 32]));
+        let last = (to.max(from), EntryId::from_bytes([0xff; 32]));
+        self.slots
+            .range(first..=last)
+            .filter(move |_| from <= to)
+            .map(|((_, id), slot)| (*id, slot))
     }
 
     /// All entries by rising sequence number.

@@ -1,0 +1,184 @@
+//! The persona behind a replica: its keys and its own view of where it stands. Kept in the
+//! encrypted store as one record.
+
+use std::collections::BTreeSet;
+
+use rand_core::CryptoRng;
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::capability::invite::Code;
+use crate::codec;
+use crate::crypto::agreement::SecretKey;
+use crate::crypto::signing::SigningKey;
+use crate::id::{DeviceId, GroupId, InviteId, MemberId};
+use crate::identity::member::MemberKey;
+use crate::time::Timestamp;
+
+/// Bytes that a stored persona may have.
+const RECORD_BYTES: usize = 64 * 1024;
+
+/// Where a replica stands in its group, as far as it knows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum ReplicaState {
+    /// Asked to join; nobody has answered, or a person has yet to.
+    Waiting,
+    /// Is a member.
+    Member,
+    /// Was a member, and is no longer.
+    Removed,
+    /// Asked to join and was declined.
+    Declined,
+    /// Left.
+    Left,
+}
+
+/// A persona's keys and standing. Wiped when dropped; has no `Debug`.
+pub(crate) struct Persona {
+    pub(crate) group: GroupId,
+    pub(crate) member: MemberKey,
+    pub(crate) device: SigningKey,
+    pub(crate) transport: SigningKey,
+    /// Newest last (K8).
+    pub(crate) prekeys: Vec<SecretKey>,
+    pub(crate) state: ReplicaState,
+    /// The last time that this device put on anything (C6).
+    pub(crate) clock: Timestamp,
+    /// While joining: what to say.
+    pub(crate) joining: Option<Joining>,
+    /// The name to publish once a member.
+    pub(crate) pseudonym: String,
+    /// Invites of this member that admit without asking.
+    pub(crate) at_once: BTreeSet<InviteId>,
+    /// Devices that this one has admitted and still owes a welcome (K3).
+    pub(crate) owed: BTreeSet<DeviceId>,
+    /// Receipts signed so far (S6).
+    pub(crate) receipts: u64,
+}
+
+/// What a newcomer holds until it is admitted.
+pub(crate) struct Joining {
+    pub(crate) code: Code,
+    pub(crate) words: String,
+}
+
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+struct Record {
+    #[zeroize(skip)]
+    group: GroupId,
+    member: [u8; 32],
+    device: [u8; 32],
+    transport: [u8; 32],
+    prekeys: Vec<[u8; 32]>,
+    #[zeroize(skip)]
+    state: ReplicaState,
+    #[zeroize(skip)]
+    clock: Timestamp,
+    joining: Option<(String, String)>,
+    pseudonym: String,
+    #[zeroize(skip)]
+    at_once: BTreeSet<InviteId>,
+    #[zeroize(skip)]
+    owed: BTreeSet<DeviceId>,
+    receipts: u64,
+}
+
+impl Persona {
+    /// A new device of a member, with keys from `rng`.
+    pub(crate) fn generate<R: CryptoRng>(
+        rng: &mut R,
+        group: GroupId,
+        member: MemberKey,
+        pseudonym: String,
+    ) -> Self {
+        Self {
+            group,
+            member,
+            device: SigningKey::generate(rng),
+            transport: SigningKey::generate(rng),
+            prekeys: vec![SecretKey::generate(rng)],
+            state: ReplicaState::Waiting,
+            clock: Timestamp::default(),
+            joining: None,
+            pseudonym,
+            at_once: BTreeSet::new(),
+            owed: BTreeSet::new(),
+            receipts: 0,
+        }
+    }
+
+    pub(crate) fn member_id(&self) -> MemberId {
+        self.member.id()
+    }
+
+    pub(crate) fn device_id(&self) -> DeviceId {
+        DeviceId::from_bytes(self.device.verifying_key())
+    }
+
+    /// For the encrypted store.
+    pub(crate) fn to_record(&self) -> Zeroizing<Vec<u8>> {
+        let record = Record {
+            group: self.group,
+            member: *self.member.signing_key().to_seed(),
+            device: *self.device.to_seed(),
+            transport: *self.transport.to_seed(),
+            prekeys: self.prekeys.iter().map(|key| *key.to_bytes()).collect(),
+            state: self.state,
+            clock: self.clock,
+            joining: self
+                .joining
+                .as_ref()
+                .map(|joining| (joining.code.to_text(), joining.words.clone())),
+            pseudonym: self.pseudonym.clone(),
+            at_once: self.at_once.clone(),
+            owed: self.owed.clone(),
+            receipts: self.receipts,
+        };
+        Zeroizing::new(codec::encode(&record))
+    }
+
+    /// From the encrypted store; `None` if the record cannot be read.
+    pub(crate) fn from_record(bytes: &[u8]) -> Option<Self> {
+        let record: Record = codec::decode(bytes, RECORD_BYTES).ok()?;
+        let joining = match &record.joining {
+            None => None,
+            Some((code, words)) => {
+                Some(Joining { code: Code::from_text(code).ok()?, words: words.clone() })
+            }
+        };
+        Some(Self {
+            group: record.group,
+            member: MemberKey::new(SigningKey::from_seed(&record.member)),
+            device: SigningKey::from_seed(&record.device),
+            transport: SigningKey::from_seed(&record.transport),
+            prekeys: record.prekeys.iter().map(SecretKey::from_bytes).collect(),
+            state: record.state,
+            clock: record.clock,
+            joining,
+            pseudonym: record.pseudonym.clone(),
+            at_once: record.at_once.clone(),
+            owed: record.owed.clone(),
+            receipts: record.receipts,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_core::SeedableRng as _;
+
+    use super::*;
+
+    #[test]
+    fn a_persona_comes_back_from_its_record_and_from_nothing_shorter() {
+        let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(1);
+        let member = MemberKey::new(SigningKey::from_seed(&[1; 32]));
+        let group = GroupId::from_bytes([7; 32]);
+        let persona = Persona::generate(&mut rng, group, member, "Heron".to_owned());
+        let record = persona.to_record();
+        let read = Persona::from_record(&record).unwrap();
+        assert_eq!(read.device_id(), persona.device_id());
+        assert_eq!(read.to_record(), record);
+        assert!(Persona::from_record(&record[1..]).is_none());
+    }
+}
