@@ -12,6 +12,10 @@ pub const MESSAGE_BYTES: usize = 1024 * 1024;
 pub const RUN_PAYLOAD_BYTES: usize = 512 * 1024;
 /// Devices in a group that a frontier, an epoch or a cut may name.
 pub const DEVICES: usize = 4096;
+/// Devices that one epoch is minted for: its entry, with history, fits in [`PAYLOAD_BYTES`].
+pub const EPOCH_DEVICES: usize = 1024;
+/// Secrets of earlier epochs that one epoch carries in a group with history `all` (K6).
+pub const HISTORY_EPOCHS: usize = 64;
 /// Devices of one member, and so of one cut.
 pub const MEMBER_DEVICES: usize = 64;
 /// Branches of a forked log that are kept (L8).
@@ -42,6 +46,13 @@ pub const WAITING_REQUESTS: usize = 256;
 pub const ADDRESSES: usize = 16;
 /// Bytes of one address in its binary form.
 pub const ADDRESS_BYTES: usize = 256;
+
+/// Operations of one document change: a character of shared text is one (C3).
+pub const CHANGE_OPS: usize = 40 * 1024;
+/// Changes that one change may name as its dependencies, and actors that it may name (C3).
+pub const CHANGE_NAMES: usize = 64;
+/// Changes of one document that are looked at; what comes after in canonical order is void.
+pub const DOCUMENT_CHANGES: usize = 4096;
 
 /// Characters of a pseudonym.
 pub const PSEUDONYM_CHARS: usize = 40;
