@@ -30,8 +30,9 @@ pub(crate) struct ImportArgs {
 pub(crate) async fn run(setting: &Setting, args: ImportArgs) -> Result<(), Failure> {
     let conversations = conversation::read(&args.file)?;
     let all: usize = conversations.iter().map(Vec::len).sum();
-    let bar = setting.out.progress(u64::try_from(all).unwrap_or(u64::MAX), "Importing");
+    // The passphrase is asked for before a bar is drawn.
     let mut door = setting.door().await?;
+    let bar = setting.out.progress(u64::try_from(all).unwrap_or(u64::MAX), "Importing");
     let group = args.group.group;
     let mut threads = Vec::new();
     let mut done: u64 = 0;

@@ -84,7 +84,7 @@ impl Person {
         Ok(())
     }
 
-    /// Stops the node as a service manager would, and waits until it has ended.
+    /// Asks the node to stop, and waits until it has ended.
     pub(super) async fn depart(&mut self) -> Result<(), Failure> {
         let Some(mut node) = self.node.take() else { return Ok(()) };
         node.client.call(Request::Shutdown).await?;

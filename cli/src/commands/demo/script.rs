@@ -222,3 +222,52 @@ pub(super) async fn post(
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(conversation: &str, id: &str, reply_to: Option<&str>, at: &str) -> ImportLine {
+        ImportLine {
+            conversation: conversation.to_owned(),
+            id: id.to_owned(),
+            reply_to: reply_to.map(str::to_owned),
+            author: format!("author of {id}"),
+            at: at.to_owned(),
+            body: "words".to_owned(),
+        }
+    }
+
+    #[test]
+    fn conversations_interleave_and_no_answer_comes_before_its_question() {
+        let script = Script::deal(
+            vec![
+                // The second line claims to be older than the one that it answers.
+                vec![line("a", "1", None, "2025-06-03"), line("a", "2", Some("1"), "2025-06-01")],
+                vec![line("b", "3", None, "2025-06-02"), line("b", "4", None, "2025-06-04")],
+            ],
+            3,
+        );
+        let order: Vec<&str> = script.lines.iter().map(|(_, line)| line.id.as_str()).collect();
+        assert_eq!(order, ["3", "1", "2", "4"]);
+        let dealt: Vec<usize> = script.lines.iter().map(|(who, _)| *who).collect();
+        assert_eq!(dealt, [0, 1, 2, 0]);
+    }
+
+    #[test]
+    fn while_apart_nobody_answers_what_they_cannot_have_read() {
+        let place = |away| Place { id: Some("id".to_owned()), away };
+        let mut stage = Stage::default();
+        stage.threads.insert("c".to_owned(), place(Away::Before));
+        stage.posts.insert(("c".to_owned(), "theirs".to_owned()), place(Away::ByThem));
+        stage.threads.insert("new".to_owned(), place(Away::ByOthers));
+        let answer = line("c", "5", Some("theirs"), "");
+        assert!(stage.can_say(&answer, Away::ByThem));
+        assert!(!stage.can_say(&answer, Away::ByOthers));
+        assert!(!stage.can_say(&line("c", "6", Some("not yet said"), ""), Away::ByOthers));
+        assert!(!stage.can_say(&line("new", "7", None, ""), Away::ByThem));
+        assert!(stage.can_say(&line("another", "8", None, ""), Away::ByThem));
+        stage.reunite();
+        assert!(stage.can_say(&answer, Away::Before));
+    }
+}
