@@ -1,6 +1,6 @@
 //! Documents: written, checked, rebuilt (C1–C4, C6, C7).
 
-#![expect(clippy::arithmetic_side_effects, reason = "test code")]
+#![expect(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "test code")]
 
 #[path = "fixtures/content.rs"]
 mod content;
@@ -14,9 +14,9 @@ use cairn_crdt::document::profile::Scalar;
 use cairn_crdt::document::rebuild::{Rebuilt, Void, lent, read_single, rebuild};
 use cairn_crdt::id::{EntryId, MemberId};
 use cairn_crdt::limits::{AGREEMENT_BYTES, BODY_BYTES};
-use content::{
-    actor, agreement, at, created, edit, edited, entry, post, profile, samples, thread,
-};
+use content::{actor, agreement, at, created, edit, edited, entry, post, profile, samples, thread};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
 /// Every order of a few things.
 fn orders<T: Clone>(items: &[T]) -> Vec<Vec<T>> {
@@ -290,6 +290,57 @@ fn c6_a_view_keeps_both_times_and_is_written_down_and_read_back() {
     let view = rebuild(DocumentKind::Post, &all).view.unwrap();
     assert_eq!((view.written, view.edited), (at(0), Some(at(4))));
     assert_eq!(codec::decode(&codec::encode(&view), 1000), Ok(view));
+}
+
+/// Three devices write at random, each knowing what it has happened to receive.
+#[test]
+fn c4_whatever_devices_write_all_agree_and_nothing_honest_is_void() {
+    let mut rng = ChaCha20Rng::seed_from_u64(4);
+    let mut below = |most: usize| usize::try_from(rng.next_u64()).unwrap() % most;
+    let words = ["one ", "two ", "three ", "ö", "🌱", "\n"];
+    for round in 0..80_u8 {
+        let shared = round % 2 == 0;
+        let content = |body: &str, note: &str| {
+            if shared { agreement(note, body) } else { post(body, note) }
+        };
+        let creation = (entry(1), created(&content("start", ""), 0, at(0)));
+        let kind = creation.1.kind();
+        let mut replicas = vec![vec![creation]; 3];
+        for number in 2..12_u8 {
+            let who = below(3);
+            let from = below(3);
+            let received = replicas[from].clone();
+            if below(2) == 0 {
+                let known: Vec<_> = replicas[who].iter().map(|(id, _)| *id).collect();
+                replicas[who].extend(received.into_iter().filter(|(id, _)| !known.contains(id)));
+            }
+            let view = rebuild(kind, &replicas[who]).view.unwrap();
+            let mut characters: Vec<char> = view.body().unwrap().chars().collect();
+            let start = below(characters.len() + 1);
+            let end = start + below(characters.len() - start + 1);
+            characters.splice(start..end, words[below(words.len())].chars());
+            let body: String = characters.into_iter().collect();
+            let next = content(&body, words[below(3)]);
+            if next == view.content {
+                continue;
+            }
+            // Clocks are as they are: an edit may claim to be earlier than what it edits.
+            let time = at(below(5) as u64);
+            let change = edit(&replicas[who], &next, u8::try_from(who).unwrap(), time);
+            replicas[who].push((entry(number), change));
+            let after = rebuild(kind, &replicas[who]);
+            assert_eq!((after.view.unwrap().content, after.void.len()), (next, 0));
+        }
+        let mut all: Vec<_> = replicas.concat();
+        let expected = rebuild(kind, &all);
+        assert!(expected.void.is_empty());
+        for _ in 0..5 {
+            let (one, other) = (below(all.len()), below(all.len()));
+            all.swap(one, other);
+            all.rotate_left(below(3));
+            assert_eq!(rebuild(kind, &all), expected);
+        }
+    }
 }
 
 /// The bytes of one change of each kind. They are what stands on disks and in logs: should this

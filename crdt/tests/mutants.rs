@@ -1,7 +1,12 @@
 //! Changed changes (C3): thousands of seeded mutants of real ones, with repaired checksums. None
 //! may panic, and none may leave a document that its honest authors cannot go on with.
 
-#![expect(clippy::arithmetic_side_effects, reason = "test code")]
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "test code"
+)]
 
 #[path = "fixtures/content.rs"]
 mod content;
@@ -185,7 +190,8 @@ impl Tally {
                 return;
             }
         };
-        assert_eq!(checked.bytes(), mutant);
+        let again = Change::from(Change::try_from(mutant).unwrap().decode());
+        assert_eq!((checked.bytes(), again.raw_bytes()), (mutant, mutant));
         let mut instead = story.changes.clone();
         instead[place].1 = checked.clone();
         let mut beside = story.changes.clone();
