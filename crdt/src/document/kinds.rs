@@ -43,6 +43,19 @@ impl DocumentKind {
     pub const ALL: [Self; 6] =
         [Self::Profile, Self::Thread, Self::Post, Self::Response, Self::Agreement, Self::Act];
 
+    /// Its number, as stores keep it: its place in [`Self::ALL`].
+    #[must_use]
+    pub fn number(self) -> u8 {
+        let place = Self::ALL.iter().position(|kind| *kind == self);
+        place.and_then(|place| u8::try_from(place).ok()).unwrap_or(u8::MAX)
+    }
+
+    /// The kind with this number.
+    #[must_use]
+    pub fn of(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+
     /// The keys that a document of this kind has.
     #[must_use]
     pub const fn fields(self) -> &'static [Field] {

@@ -18,6 +18,9 @@ pub const LARGE_GAP: u64 = 512;
 /// Milliseconds of silence while something is awaited, after which a stream is given up.
 pub const SILENCE_MILLIS: u64 = 60_000;
 
+/// How often the other end may ask for something on one stream.
+pub const WANTS: u32 = 64;
+
 /// One stream.
 #[derive(Clone, Debug)]
 pub struct Session {
@@ -39,6 +42,11 @@ pub struct Session {
     pub passport: bool,
     /// What this end waits for.
     pub awaiting: Awaiting,
+    /// How often the other end has asked for something.
+    pub wants_served: u32,
+    /// How many payloads were missing when they were last asked for: asking again is worth it
+    /// only if some came.
+    pub missing_when_asked: Option<usize>,
     /// Whether this end has said that it is done.
     pub done_sent: bool,
     /// Whether the other end has.
@@ -79,6 +87,8 @@ impl Session {
             frontier_sent: false,
             passport: false,
             awaiting: Awaiting::Frontier,
+            wants_served: 0,
+            missing_when_asked: None,
             done_sent: false,
             done_received: false,
             heard: now,
