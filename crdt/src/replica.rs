@@ -114,6 +114,8 @@ pub struct Replica {
     addresses: Vec<Vec<u8>>,
     next_tick: Timestamp,
     last_receipt: Timestamp,
+    /// What the last receipt said.
+    last_shown: Option<FrontierDigest>,
 }
 
 impl Replica {

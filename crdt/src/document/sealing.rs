@@ -217,12 +217,48 @@ pub fn open(
     known: Option<Envelope>,
     key_of: impl Fn(&EntryId) -> Option<SymmetricKey>,
 ) -> Result<Opened, CannotOpen> {
+    let Sealing::Sealed { nonce, .. } = header.sealing else {
+        return Err(CannotOpen::NotContent);
+    };
+    let content: SealedContent =
+        codec::decode(payload, PAYLOAD_BYTES).map_err(|_| CannotOpen::Malformed)?;
+    let envelope = envelope_of(header, &content, secret, known)?;
+    let associated = header.associated();
+    let key = match &envelope.key {
+        DocumentKey::Fresh(key) => key.clone(),
+        DocumentKey::Of(entry) => key_of(entry).ok_or(CannotOpen::NoDocumentKey(*entry))?,
+    };
+    let packed =
+        key.open(&nonce, &associated, content.body.as_slice()).map_err(|_| CannotOpen::Damaged)?;
+    let change = unpacked(&packed).ok_or(CannotOpen::Malformed)?;
+    Ok(Opened { envelope, change })
+}
+
+/// Opens the envelope alone: which document an entry is of, and where its key is.
+///
+/// # Errors
+/// As [`open`], but for the body.
+pub fn open_envelope(
+    header: &Header,
+    payload: &[u8],
+    secret: Option<&EpochSecret>,
+    known: Option<Envelope>,
+) -> Result<Envelope, CannotOpen> {
+    let content: SealedContent =
+        codec::decode(payload, PAYLOAD_BYTES).map_err(|_| CannotOpen::Malformed)?;
+    envelope_of(header, &content, secret, known)
+}
+
+fn envelope_of(
+    header: &Header,
+    content: &SealedContent,
+    secret: Option<&EpochSecret>,
+    known: Option<Envelope>,
+) -> Result<Envelope, CannotOpen> {
     let Sealing::Sealed { epoch, nonce } = header.sealing else {
         return Err(CannotOpen::NotContent);
     };
     let group = header.group();
-    let content: SealedContent =
-        codec::decode(payload, PAYLOAD_BYTES).map_err(|_| CannotOpen::Malformed)?;
     let associated = header.associated();
     let envelope = match (secret, known) {
         (Some(secret), _) => {
@@ -241,14 +277,7 @@ pub fn open(
     if envelope.creation.is_some_and(|creation| creation.document(group) != envelope.document) {
         return Err(CannotOpen::OtherDocument);
     }
-    let key = match &envelope.key {
-        DocumentKey::Fresh(key) => key.clone(),
-        DocumentKey::Of(entry) => key_of(entry).ok_or(CannotOpen::NoDocumentKey(*entry))?,
-    };
-    let packed =
-        key.open(&nonce, &associated, content.body.as_slice()).map_err(|_| CannotOpen::Damaged)?;
-    let change = unpacked(&packed).ok_or(CannotOpen::Malformed)?;
-    Ok(Opened { envelope, change })
+    Ok(envelope)
 }
 
 /// Codec, then the change, compressed if that is shorter; padded.

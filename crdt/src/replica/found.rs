@@ -280,6 +280,7 @@ impl Replica {
             addresses: Vec::new(),
             next_tick: Timestamp::default(),
             last_receipt: Timestamp::default(),
+            last_shown: None,
             persona,
         }
     }

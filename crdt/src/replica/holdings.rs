@@ -19,6 +19,8 @@ pub(crate) const RECEIPTS_PASSED_ON: usize = 32;
 pub(crate) struct Holdings {
     shown: BTreeMap<DeviceId, Frontier>,
     receipts: BTreeMap<DeviceId, Receipt>,
+    /// Whether a receipt came that was not passed on yet.
+    news: bool,
 }
 
 impl Holdings {
@@ -42,8 +44,17 @@ impl Holdings {
             .is_ok();
         if holds {
             self.receipts.insert(receipt.device, receipt);
+            self.news = true;
         }
         holds
+    }
+
+    pub(crate) const fn has_news(&self) -> bool {
+        self.news
+    }
+
+    pub(crate) const fn told(&mut self) {
+        self.news = false;
     }
 
     pub(crate) fn receipts(&self) -> impl Iterator<Item = &Receipt> {

@@ -58,10 +58,9 @@ impl Replica {
                 self.documents.put_off(id, epoch);
                 continue;
             };
-            let opened = self.open(&authorized);
-            let opened = match opened {
-                Ok(opened) => opened,
-                Err(CannotOpen::NoKey | CannotOpen::NoDocumentKey(_)) => {
+            let envelope = match self.open_envelope(&authorized) {
+                Ok(envelope) => envelope,
+                Err(CannotOpen::NoKey) => {
                     match self.documents.of_entry(&id) {
                         Some(document) => self.documents.touch(document),
                         None => self.documents.put_off(id, epoch),
@@ -74,25 +73,23 @@ impl Replica {
                     continue;
                 }
             };
-            self.welcomed.remove(&id);
-            let document = opened.envelope.document;
-            let creation = opened.envelope.creation;
+            let (document, creation) = (envelope.document, envelope.creation);
+            let kind = creation.map(|creation| creation.kind);
             if device != self.device() {
                 self.owe_entry(id, epoch, out);
             }
             let first = self.documents.get(&document).is_none();
-            self.documents.read(id, document, creation.map(|creation| creation.kind));
-            let row = match creation {
-                Some(creation) if first => {
-                    self.read(&authorized, opened, creation.kind, now).and_then(|read| {
-                        let view = rebuild::read_single(&read.change)?;
-                        out.write(envelope_write(&read, Some(creation.kind)));
-                        self.observe_time(view.written, now);
-                        self.row(document, &read, &view, out)
-                    })
-                }
+            self.documents.read(id, document, kind);
+            let shown = match kind {
+                Some(kind) if first => self.read_first(&authorized, kind, now),
                 _ => None,
             };
+            out.write(envelope_write(id, &envelope, shown.as_ref().map(|(_, view)| view.written)));
+            let row = shown.and_then(|(read, view)| {
+                self.welcomed.remove(&id);
+                self.observe_time(view.written, now);
+                self.row(document, &read, &view, out)
+            });
             match row {
                 Some(row) => {
                     out.write(Write::Row(row));
@@ -167,8 +164,8 @@ impl Replica {
             .collect();
         let rebuilt = rebuild::rebuild(kind, &standing);
         for read in &reads {
-            let creates = read.envelope.creation.map(|creation| creation.kind);
-            out.write(envelope_write(read, creates));
+            let written = Some(read.change.written());
+            out.write(envelope_write(read.id, &read.envelope, written));
         }
         let first = reads.iter().find(|read| read.id == created);
         let row = match (first, &rebuilt.view) {
@@ -229,15 +226,21 @@ impl Replica {
         self.checked(stored.id, stored.header.device, opened, kind, stored.arrived, counts)
     }
 
-    fn read(
+    /// What a document shows of which the creation is the only change so far (C7).
+    fn read_first(
         &self,
         entry: &Authorized<Entry>,
-        opened: Opened,
         kind: DocumentKind,
         arrived: Timestamp,
-    ) -> Option<Read> {
-        let Entry { id, header, .. } = entry.get();
-        self.checked(*id, header.device, opened, kind, arrived, true)
+    ) -> Option<(Read, View)> {
+        let Entry { id, header, payload, .. } = entry.get();
+        let secret = epoch_of(&header.sealing).and_then(|epoch| self.keyring.epoch(epoch));
+        let known = self.welcomed.get(id).cloned();
+        let payload = payload.as_deref().unwrap_or_default();
+        let opened = sealing::open(header, payload, secret, known, |_| None).ok()?;
+        let read = self.checked(*id, header.device, opened, kind, arrived, true)?;
+        let view = rebuild::read_single(&read.change)?;
+        Some((read, view))
     }
 
     /// Whether the author may write this kind of document (C1), and whether the change is one
@@ -293,12 +296,11 @@ impl Replica {
         rebuild::lent(&counted, &void)
     }
 
-    fn open(&self, entry: &Authorized<Entry>) -> Result<Opened, CannotOpen> {
+    fn open_envelope(&self, entry: &Authorized<Entry>) -> Result<Envelope, CannotOpen> {
         let Entry { id, header, payload, .. } = entry.get();
         let secret = epoch_of(&header.sealing).and_then(|epoch| self.keyring.epoch(epoch));
         let known = self.welcomed.get(id).cloned();
-        let payload = payload.as_deref().unwrap_or_default();
-        sealing::open(header, payload, secret, known, |_| None)
+        sealing::open_envelope(header, payload.as_deref().unwrap_or_default(), secret, known)
     }
 
     /// What a document shows, as a row; `None` if it shows nothing of its own.
@@ -519,13 +521,13 @@ impl Replica {
     }
 }
 
-fn envelope_write(read: &Read, creates: Option<DocumentKind>) -> Write {
+fn envelope_write(entry: EntryId, envelope: &Envelope, written: Option<Timestamp>) -> Write {
     Write::Envelope {
-        entry: read.id,
-        document: read.envelope.document,
-        creates: creates.map(DocumentKind::number),
-        written: Some(read.change.written()),
-        envelope: Zeroizing::new(codec::encode(&read.envelope)),
+        entry,
+        document: envelope.document,
+        creates: envelope.creation.map(|creation| creation.kind.number()),
+        written,
+        envelope: Zeroizing::new(codec::encode(envelope)),
     }
 }
 

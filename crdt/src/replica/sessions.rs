@@ -267,6 +267,10 @@ impl Replica {
         }
         if self.passport_holds(&peer, passport)? {
             self.let_in(now, id, Admittance::Member, false, out);
+            let early = self.peers.session(id).and_then(|session| session.early.take());
+            if let Some(frontier) = early {
+                self.on_frontier(now, id, frontier, out)?;
+            }
         } else {
             out.send(id, &Message::Refused(Refusal::NotKnown));
             self.end(id, out);
@@ -305,7 +309,8 @@ impl Replica {
         }
         let (peer, theirs) = (session.peer, session.theirs);
         let Some(theirs) = theirs else {
-            // Not let in yet: what it holds is of no use before it has shown its passport.
+            // Not let in yet: what it holds is looked at when it has shown its passport.
+            session.early = Some(frontier);
             return Ok(());
         };
         let only = match theirs {
@@ -491,10 +496,14 @@ impl Replica {
     /// Tells what this device holds and what it knows of others, at most once a minute (S6).
     fn send_receipts(&mut self, now: Timestamp, id: SessionId, out: &mut Outcome) {
         let lately = now.since(self.last_receipt) < RECEIPT_MILLIS;
-        if self.persona.state != ReplicaState::Member || lately {
+        let digest = self.digest();
+        let news = self.holdings.has_news() || self.last_shown != Some(digest);
+        if self.persona.state != ReplicaState::Member || lately || !news {
             return;
         }
         self.last_receipt = now;
+        self.last_shown = Some(digest);
+        self.holdings.told();
         self.persona.receipts = self.persona.receipts.saturating_add(1);
         out.persona_changed = true;
         let own = holdings::sign(

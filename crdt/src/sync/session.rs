@@ -9,6 +9,7 @@
 //! other end's fault and ends the stream.
 
 use crate::id::TransportKey;
+use crate::log::frontier::Frontier;
 use crate::replica::input::Protocol;
 use crate::sync::message::Admittance;
 use crate::time::Timestamp;
@@ -40,6 +41,8 @@ pub struct Session {
     pub frontier_sent: bool,
     /// Whether a passport was shown or asked for already: once is enough.
     pub passport: bool,
+    /// The other end's frontier, if it came before its passport.
+    pub early: Option<Frontier>,
     /// What this end waits for.
     pub awaiting: Awaiting,
     /// How often the other end has asked for something.
@@ -86,6 +89,7 @@ impl Session {
             greeted: false,
             frontier_sent: false,
             passport: false,
+            early: None,
             awaiting: Awaiting::Frontier,
             wants_served: 0,
             missing_when_asked: None,
