@@ -5,7 +5,8 @@
 #[path = "fixtures/content.rs"]
 mod content;
 
-use automerge::{Automerge, Change, ROOT, ReadDoc as _, ScalarValue, Value};
+use automerge::transaction::{CommitOptions, Transactable as _};
+use automerge::{ActorId, Automerge, Change, ROOT, ReadDoc as _, ScalarValue, Value};
 use cairn_crdt::codec;
 use cairn_crdt::document::change::{ChangeRefused, CheckedChange, check};
 use cairn_crdt::document::clock::{AHEAD_MILLIS, HybridClock, LATEST, clamped};
@@ -13,7 +14,7 @@ use cairn_crdt::document::kinds::{CannotWrite, Content, DocumentKind};
 use cairn_crdt::document::profile::Scalar;
 use cairn_crdt::document::rebuild::{Rebuilt, Void, lent, read_single, rebuild};
 use cairn_crdt::id::{EntryId, MemberId};
-use cairn_crdt::limits::{AGREEMENT_BYTES, BODY_BYTES};
+use cairn_crdt::limits::{AGREEMENT_BYTES, BODY_BYTES, DOCUMENT_CHANGES};
 use content::{actor, agreement, at, created, edit, edited, entry, post, profile, samples, thread};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
@@ -246,6 +247,39 @@ fn c3_the_largest_content_fits_and_compressed_changes_are_refused() {
     assert_eq!(compressed[8], 2);
     let refused = check(DocumentKind::Post, true, &compressed, actor(1)).err();
     assert_eq!(refused, Some(ChangeRefused::OutOfBounds));
+}
+
+#[test]
+fn c4_more_changes_than_are_looked_at_are_void() {
+    let first = created(&post("one", ""), 1, at(0));
+    let mut document = Automerge::new();
+    document.apply_changes([Change::try_from(first.bytes()).unwrap()]).unwrap();
+    document.set_actor(ActorId::from(actor(1).as_bytes().as_slice()));
+    let mut all = vec![(entry(0), first)];
+    for number in 1..=DOCUMENT_CHANGES as u64 {
+        let mut transaction = document.transaction();
+        transaction.put(ROOT, "body", format!("{number}")).unwrap();
+        transaction.commit_with(CommitOptions::default().with_time(at(number).as_millis() as i64));
+        let change = document.get_last_local_change().unwrap();
+        let checked = check(DocumentKind::Post, false, change.raw_bytes(), actor(1)).unwrap();
+        let mut id = [1; 32];
+        id[..8].copy_from_slice(&number.to_be_bytes());
+        all.push((EntryId::from_bytes(id), checked));
+    }
+    let last = all.last().unwrap().0;
+    let rebuilt = rebuild(DocumentKind::Post, &all);
+    let body = format!("{}", DOCUMENT_CHANGES - 1);
+    assert_eq!(rebuilt.view.as_ref().unwrap().body(), Some(body.as_str()));
+    assert_eq!(rebuilt.void.clone().into_iter().collect::<Vec<_>>(), [(last, Void::TooMany)]);
+    all.reverse();
+    assert_eq!(rebuild(DocumentKind::Post, &all), rebuilt);
+}
+
+#[test]
+fn c3_what_is_too_large_as_one_change_says_so() {
+    let mixed: String = "aä".chars().cycle().take(AGREEMENT_BYTES * 2 / 3).collect();
+    let refused = agreement("A", &mixed).create(actor(1), at(0));
+    assert_eq!(refused, Err(CannotWrite::TooLarge));
 }
 
 #[test]

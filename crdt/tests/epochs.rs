@@ -383,6 +383,31 @@ fn k8_an_epoch_wrapped_to_an_earlier_prekey_still_opens() {
 }
 
 #[test]
+fn k5_a_document_key_goes_on_within_its_epoch_and_no_further() {
+    let mut keyring = Keyring::new(prekey(1));
+    let (entry, carried) = envelope(1);
+    let [epoch, next] = [1, 2].map(|n| EpochId::from_bytes([n; 32]));
+    let is_fresh = |keyring: &Keyring, epoch, last| {
+        let (named, key) = keyring.key_to_write(&mut rng(1), epoch, last);
+        match named {
+            DocumentKey::Fresh(fresh) => {
+                assert!(fresh == key);
+                true
+            }
+            DocumentKey::Of(of) => {
+                assert!(of == entry && key == SymmetricKey::from_bytes([1; 32]));
+                false
+            }
+        }
+    };
+    assert!(is_fresh(&keyring, epoch, None));
+    assert!(is_fresh(&keyring, epoch, Some((entry, epoch))));
+    keyring.learn_envelope(entry, &carried);
+    assert!(!is_fresh(&keyring, epoch, Some((entry, epoch))));
+    assert!(is_fresh(&keyring, next, Some((entry, epoch))));
+}
+
+#[test]
 fn k7_what_is_forgotten_is_gone_and_what_is_stored_comes_back() {
     let (secret, _) = mint(1, 1..=1);
     let mut keyring = Keyring::new(prekey(1));

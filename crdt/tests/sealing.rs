@@ -286,6 +286,16 @@ fn c1_a_document_is_what_its_parts_make() {
         assert_ne!(other.document(GROUP), document);
     }
     assert_ne!(creation.document(GroupId::from_bytes([2; 32])), document);
+    let ownerless = others[0];
+    let kind = DocumentKind::Agreement;
+    let owned = Creation { kind, ..creation };
+    assert!(Creation { kind, ..ownerless }.is_sound() && creation.is_sound());
+    for unsound in [ownerless, owned] {
+        let document = unsound.document(GROUP);
+        let envelope = Envelope { document, creation: Some(unsound), ..creating() };
+        let (header, payload) = crafted(&envelope, &padding::pad(vec![0, 1]));
+        assert_eq!(opened(&header, &payload).err(), Some(CannotOpen::OtherDocument));
+    }
     let false_id = Envelope { document: DocumentId::from_bytes([0; 32]), ..creating() };
     let refused = seal(&mut rng(), header(), &secret(), &false_id, &key(), b"x");
     assert_eq!(refused, Err(CannotSeal::OtherDocument));
