@@ -1,0 +1,99 @@
+//! What a replica is opened with: one pass over its entries in the order of the file.
+
+use cairn_crdt::id::{DeviceId, DocumentId, EntryId, EpochId, GroupId};
+use cairn_crdt::log::entry::{Header, Sealing};
+use cairn_crdt::log::set::Slot;
+use cairn_crdt::replica::snapshot::{Snapshot, SnapshotContent, SnapshotEntry};
+use rusqlite::Connection;
+use zeroize::Zeroizing;
+
+use super::ReplicaRow;
+use super::column::{HERE, MISSING, header, id, maybe_id};
+use crate::storage::StorageError;
+
+pub(super) fn read(
+    connection: &Connection,
+    replica: ReplicaRow,
+    group: GroupId,
+) -> Result<Snapshot, StorageError> {
+    let persona: Option<Vec<u8>> = connection
+        .prepare_cached("SELECT persona FROM replica WHERE row = ?1")?
+        .query_row([replica], |row| row.get(0))?;
+    let (entries, missing) = entries(connection, replica)?;
+    let epochs = connection
+        .prepare_cached("SELECT id, secret FROM epoch WHERE replica = ?1 ORDER BY id")?
+        .query_map([replica], |row| {
+            Ok((id(row, 0, EpochId::from_bytes)?, Zeroizing::new(row.get(1)?)))
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(Snapshot {
+        group,
+        persona: Zeroizing::new(persona.unwrap_or_default()),
+        entries,
+        missing,
+        epochs,
+        requests: blobs(
+            connection,
+            "SELECT bytes FROM request WHERE replica = ?1 ORDER BY arrived, id",
+            replica,
+        )?,
+        receipts: blobs(
+            connection,
+            "SELECT bytes FROM receipt WHERE replica = ?1 ORDER BY device",
+            replica,
+        )?,
+    })
+}
+
+type Entries = (Vec<SnapshotEntry>, Vec<(EntryId, Header)>);
+
+fn entries(connection: &Connection, replica: ReplicaRow) -> Result<Entries, StorageError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT entry.id, entry.header, entry.held, entry.document, entry.creates, payload.bytes
+         FROM entry INDEXED BY entry_of_replica
+         LEFT JOIN payload ON entry.kind < 128 AND payload.entry = entry.row
+         WHERE entry.replica = ?1 ORDER BY entry.row",
+    )?;
+    let mut entries = Vec::new();
+    let mut missing = Vec::new();
+    let mut rows = statement.query([replica])?;
+    while let Some(row) = rows.next()? {
+        let entry = id(row, 0, EntryId::from_bytes)?;
+        let header = header(row, 1)?;
+        let held: i64 = row.get(2)?;
+        let content = match header.sealing {
+            Sealing::Clear => None,
+            Sealing::Sealed { epoch, .. } => Some(SnapshotContent {
+                payload: held == HERE,
+                epoch,
+                document: maybe_id(row, 3, DocumentId::from_bytes)?,
+                creates: row.get(4)?,
+            }),
+        };
+        entries.push(SnapshotEntry {
+            id: entry,
+            device: header.device,
+            seq: header.seq,
+            slot: Slot { prev: header.prev, grant: header.grant, kind: header.kind },
+            control: row.get(5)?,
+            content,
+        });
+        if held == MISSING && !header.kind.is_control() {
+            missing.push((entry, header));
+        }
+    }
+    let order = |device: DeviceId, seq: u64, id: EntryId| (device, seq, id);
+    entries.sort_unstable_by_key(|entry| order(entry.device, entry.seq, entry.id));
+    missing.sort_unstable_by_key(|(id, header)| order(header.device, header.seq, *id));
+    Ok((entries, missing))
+}
+
+fn blobs(
+    connection: &Connection,
+    sql: &str,
+    replica: ReplicaRow,
+) -> Result<Vec<Vec<u8>>, StorageError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map([replica], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
