@@ -5,8 +5,11 @@
 #[path = "fixtures/content.rs"]
 mod content;
 
+use automerge::legacy::{Key, OpId, OpType, SortedVec};
 use automerge::transaction::{CommitOptions, Transactable as _};
-use automerge::{ActorId, Automerge, Change, ROOT, ReadDoc as _, ScalarValue, Value};
+use automerge::{
+    ActorId, Automerge, Change, ExpandedChange, ROOT, ReadDoc as _, ScalarValue, Value,
+};
 use cairn_crdt::codec;
 use cairn_crdt::document::change::{ChangeRefused, CheckedChange, check};
 use cairn_crdt::document::clock::{AHEAD_MILLIS, HybridClock, LATEST, clamped};
@@ -247,6 +250,91 @@ fn c3_the_largest_content_fits_and_compressed_changes_are_refused() {
     assert_eq!(compressed[8], 2);
     let refused = check(DocumentKind::Post, true, &compressed, actor(1)).err();
     assert_eq!(refused, Some(ChangeRefused::OutOfBounds));
+}
+
+/// The change, with something about it altered, in canonical form.
+fn altered(change: &CheckedChange, alter: impl FnOnce(&mut ExpandedChange)) -> Vec<u8> {
+    let mut expanded = Change::try_from(change.bytes()).unwrap().decode();
+    alter(&mut expanded);
+    Change::from(expanded).raw_bytes().to_vec()
+}
+
+#[test]
+fn c3_a_fixed_key_and_a_dependency_named_twice_are_refused() {
+    let existing = vec![(entry(1), created(&post("one", ""), 1, at(0)))];
+    let honest = edit(&existing, &post("two", ""), 1, at(1));
+    let refused = |bytes: &[u8]| check(DocumentKind::Post, false, bytes, actor(1)).err();
+    let moved = altered(&honest, |change| {
+        let operation = change.operations.first_mut().unwrap();
+        operation.key = Key::Map("thread".into());
+        operation.action = OpType::Put(ScalarValue::Bytes(vec![2; 32]));
+        let creator = ActorId::from(actor(1).as_bytes().as_slice());
+        operation.pred = SortedVec::from(vec![OpId(1, creator)]);
+    });
+    assert_eq!(refused(&moved), Some(ChangeRefused::OutsideProfile));
+    let twice = altered(&honest, |change| change.deps.extend(change.deps.clone()));
+    assert_eq!(refused(&twice), Some(ChangeRefused::Implausible));
+    let same = altered(&honest, |_| {});
+    assert_eq!(refused(&same), None);
+}
+
+#[test]
+fn c3_operations_follow_on_those_before_them() {
+    let creation = (entry(1), created(&post("one", ""), 1, at(0)));
+    let existing = vec![creation.clone()];
+    let here = (entry(2), edit(&existing, &post("two", ""), 1, at(1)));
+    let there = edit(&existing, &post("three", ""), 2, at(2));
+    let reason = |bytes: &[u8]| {
+        let change = check(DocumentKind::Post, false, bytes, actor(2)).unwrap();
+        let all = [creation.clone(), here.clone(), (entry(3), change)];
+        let rebuilt = same_in_all_orders(DocumentKind::Post, &all);
+        assert_eq!(rebuilt.view.unwrap().body() == Some("two"), !rebuilt.void.is_empty());
+        rebuilt.void.get(&entry(3)).copied()
+    };
+    assert_eq!(reason(there.bytes()), None);
+    let gap = altered(&there, |change| {
+        change.start_op = change.start_op.checked_add(1).unwrap();
+    });
+    assert_eq!(reason(&gap), Some(Void::OutOfPlace));
+}
+
+#[test]
+fn c3_a_change_may_not_reach_into_what_it_does_not_depend_on() {
+    let creation = (entry(1), created(&post("one", ""), 1, at(0)));
+    let existing = vec![creation.clone()];
+    // Another device writes twice, and the second time replaces what the first device wrote, which
+    // it says it has not received.
+    let here = (entry(2), edit(&existing, &post("two", ""), 1, at(1)));
+    let mine = (entry(3), edit(&existing, &post("three", ""), 2, at(2)));
+    let both = vec![creation.clone(), mine.clone()];
+    let next = edit(&both, &post("four", ""), 2, at(3));
+    let start = Change::try_from(here.1.bytes()).unwrap().start_op().get();
+    let reaching = altered(&next, |change| {
+        let writer = ActorId::from(actor(1).as_bytes().as_slice());
+        change.operations.first_mut().unwrap().pred = SortedVec::from(vec![OpId(start, writer)]);
+    });
+    let reaching = check(DocumentKind::Post, false, &reaching, actor(2)).unwrap();
+    let all = [creation, here, mine, (entry(4), reaching)];
+    let rebuilt = same_in_all_orders(DocumentKind::Post, &all);
+    assert_eq!(rebuilt.void.into_iter().collect::<Vec<_>>(), [(entry(4), Void::Unknown)]);
+}
+
+#[test]
+fn c4_the_order_is_by_time_then_actor_then_entry() {
+    let create = |device: u8, millis: u64| created(&post("x", ""), device, at(millis));
+    let (mut low, mut high) = (1, 2);
+    if actor(low) > actor(high) {
+        (low, high) = (high, low);
+    }
+    let first = |one: CheckedChange, other: CheckedChange| {
+        let all = [(entry(9), one), (entry(1), other)];
+        let void = same_in_all_orders(DocumentKind::Post, &all).void;
+        void.into_keys().collect::<Vec<_>>() == [entry(1)]
+    };
+    assert!(first(create(high, 0), create(low, 1)));
+    assert!(first(create(low, 0), create(high, 0)));
+    assert!(!first(create(high, 0), create(low, 0)));
+    assert!(!first(create(low, 0), create(low, 0)));
 }
 
 #[test]
