@@ -375,7 +375,7 @@ impl<'cast, 'line> Scene<'cast, 'line> {
 /// Puts an entry into a set whose signatures were made here and need no check.
 fn restore(set: &mut LogSet, entry: &Verified<Entry>, control: &Control) {
     let Entry { id, header, .. } = entry.get();
-    let slot = Slot { prev: header.prev, grant: header.grant, kind: header.kind };
+    let slot = Slot { prev: header.prev, grant: header.grant, kind: header.kind, seen: 0 };
     set.restore(*id, header.device, header.seq, slot, Some(control.clone()));
 }
 
