@@ -150,6 +150,7 @@ impl Replica {
             return Err(Damaged);
         }
         let mut replica = Self::empty(persona);
+        let missing: BTreeSet<EntryId> = snapshot.missing.iter().map(|(id, _)| *id).collect();
         for entry in snapshot.entries {
             let control = match entry.control {
                 Some(bytes) => Some(Control::decode(entry.slot.kind, &bytes).map_err(|_| Damaged)?),
@@ -159,6 +160,9 @@ impl Replica {
             replica.set.restore(entry.id, entry.device, entry.seq, entry.slot, control);
             let Some(content) = entry.content else { continue };
             replica.sealed_under.insert(entry.id, content.epoch);
+            if !content.payload && !missing.contains(&entry.id) {
+                replica.erased.insert(entry.id);
+            }
             match content.document {
                 Some(document) => {
                     let kind = content.creates.and_then(DocumentKind::of);
@@ -184,7 +188,7 @@ impl Replica {
         }
         for bytes in snapshot.receipts {
             if let Ok(receipt) = crate::codec::decode(&bytes, crate::limits::MESSAGE_BYTES) {
-                replica.holdings.take(snapshot.group, receipt);
+                replica.holdings.take(&replica.set, receipt);
             }
         }
         replica.authority = Authority::evaluate(&replica.set);
@@ -216,16 +220,6 @@ impl Replica {
     /// What follows from the set as it was found: erasures that a crash interrupted, documents
     /// that are needed in memory, whom to look for.
     fn come_back(&mut self, out: &mut Outcome) {
-        let erased: Vec<EntryId> = self
-            .authority
-            .erasures()
-            .iter()
-            .filter(|(_, erasure)| erasure.final_)
-            .flat_map(|(created, erasure)| erasure.changes.iter().chain([created]).copied())
-            .collect();
-        for entry in erased {
-            self.documents.give_up(&entry);
-        }
         self.follow_erasures(out);
         self.reopen_welcomes();
         let small = [DocumentKind::Profile, DocumentKind::Act];

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::codec;
+use crate::codec::{self, List, Map};
 use crate::crypto::domain;
 use crate::crypto::signing::{SigningKey, verify};
 use crate::id::{DeviceId, EntryId, GroupId};
@@ -13,6 +13,9 @@ use crate::sync::message::Receipt;
 
 /// Receipts that are passed on in one synchronisation.
 pub(crate) const RECEIPTS_PASSED_ON: usize = 32;
+
+/// Tips of logs that are not held here which a receipt may name.
+const LOGS_AHEAD: usize = 64;
 
 /// The last known frontier of every other device.
 #[derive(Default)]
@@ -24,13 +27,25 @@ pub(crate) struct Holdings {
 }
 
 impl Holdings {
-    /// A device showed its frontier, or one equal to this.
-    pub(crate) fn show(&mut self, device: DeviceId, frontier: Frontier) {
-        self.shown.insert(device, frontier);
+    /// A device showed its frontier, or one equal to this. Of logs that are not held nothing is
+    /// kept, nor of more than one tip for each: it is as large as the set at most.
+    pub(crate) fn show(&mut self, set: &LogSet, device: DeviceId, frontier: &Frontier) {
+        let known = frontier.0.iter().filter(|(device, _)| set.log(device).is_some());
+        let tips = known.filter_map(|(device, tips)| {
+            let held = tips.iter().find(|tip| set.contains(&tip.entry)).or(tips.iter().next());
+            Some((*device, List::new(vec![*held?]).ok()?))
+        });
+        self.shown.insert(device, Frontier(Map::new(tips.collect()).unwrap_or_default()));
     }
 
-    /// Takes a receipt if its signature holds and it is newer. Whether it was taken.
-    pub(crate) fn take(&mut self, group: GroupId, receipt: Receipt) -> bool {
+    /// Takes a receipt if its signature holds, it is newer, and it names no more logs than this
+    /// set has and a few. Whether it was taken.
+    pub(crate) fn take(&mut self, set: &LogSet, receipt: Receipt) -> bool {
+        let group = set.group();
+        let tips: usize = receipt.frontier.0.iter().map(|(_, tips)| tips.len()).sum();
+        if tips > set.logs().len().saturating_mul(2).saturating_add(LOGS_AHEAD) {
+            return false;
+        }
         let newer =
             self.receipts.get(&receipt.device).is_none_or(|held| held.count < receipt.count);
         let message = message(group, receipt.count, &receipt.frontier);

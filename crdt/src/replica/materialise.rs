@@ -177,7 +177,8 @@ impl Replica {
             out.notify(Event::Documents(vec![document]));
         }
         if let Some(edits) = self.edits.remove(&document) {
-            let ground = Ground { standing, keys: keys_of(&reads) };
+            let envelopes = reads.into_iter().map(|read| (read.id, read.envelope)).collect();
+            let ground = Ground { standing, envelopes };
             self.continue_edits(now, rng, document, edits, &ground, out);
         }
     }
@@ -384,7 +385,14 @@ impl Replica {
             return;
         }
         let Some(standing) = self.authority.members().get(&member) else { return };
-        for device in standing.devices.iter().filter_map(|id| self.authority.device(id)) {
+        // In a large group each looks for those that follow it in the circle of all devices.
+        let own = self.device();
+        let live = self.authority.members().values().flat_map(|standing| &standing.devices);
+        let live: BTreeSet<_> = live.filter(|device| **device != own).copied().collect();
+        let circle = live.range(own..).chain(live.range(..own));
+        let near: BTreeSet<_> = circle.take(crate::limits::SOUGHT_PEERS).collect();
+        let devices = standing.devices.iter().filter(|device| near.contains(device));
+        for device in devices.filter_map(|id| self.authority.device(id)) {
             out.effect(Effect::Seek { peer: device.transport, addresses: addresses.to_vec() });
         }
     }
@@ -529,15 +537,4 @@ fn envelope_write(entry: EntryId, envelope: &Envelope, written: Option<Timestamp
         written,
         envelope: Zeroizing::new(codec::encode(envelope)),
     }
-}
-
-/// The document keys that the entries of a document carried, in the order of the entries' places.
-fn keys_of(reads: &[Read]) -> Vec<(EntryId, SymmetricKey)> {
-    reads
-        .iter()
-        .filter_map(|read| match &read.envelope.key {
-            DocumentKey::Fresh(key) => Some((read.id, key.clone())),
-            DocumentKey::Of(_) => None,
-        })
-        .collect()
 }

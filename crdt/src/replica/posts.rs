@@ -3,7 +3,6 @@
 use rand_core::CryptoRng;
 
 use crate::codec::{Bytes, List, Text};
-use crate::crypto::aead::SymmetricKey;
 use crate::document::change::{Actor, CheckedChange};
 use crate::document::kinds::profile::Pseudonym;
 use crate::document::kinds::{
@@ -31,7 +30,7 @@ pub(crate) struct PendingEdit {
 /// What an edit rests on: the changes that stand, and the keys that they carried.
 pub(crate) struct Ground {
     pub(crate) standing: Vec<(EntryId, CheckedChange)>,
-    pub(crate) keys: Vec<(EntryId, SymmetricKey)>,
+    pub(crate) envelopes: Vec<(EntryId, Envelope)>,
 }
 
 /// What is to be changed.
@@ -287,7 +286,7 @@ impl Replica {
         ground: &Ground,
         out: &mut Outcome,
     ) -> Result<(), Refused> {
-        let Ground { standing, keys } = ground;
+        let Ground { standing, envelopes } = ground;
         let known = self.documents.get(&document).and_then(|known| known.created);
         let (_, kind) = known.ok_or(Refused::Unknown { what: "document" })?;
         let view = rebuild::rebuild(kind, standing).view;
@@ -317,15 +316,17 @@ impl Replica {
         // A document that was last written before a removal gets a new key (K5). One that every
         // current reader can open keeps its own.
         let epoch = self.epoch_for(now, rng, Audience::Readers, out)?;
-        let last = keys.iter().max_by_key(|(id, _)| self.set.place_of(id).map(|(_, seq)| seq));
-        let reusable = last.filter(|(id, _)| self.sealed_under.get(id) == Some(&epoch));
-        let (key, carried) = match reusable {
-            Some((id, key)) => (key.clone(), DocumentKey::Of(*id)),
-            None => {
-                let key = SymmetricKey::generate(rng);
-                (key.clone(), DocumentKey::Fresh(key))
-            }
-        };
+        let fresh =
+            |(_, envelope): &&(EntryId, Envelope)| matches!(envelope.key, DocumentKey::Fresh(_));
+        let place = |(id, _): &&(EntryId, Envelope)| self.set.place_of(id).map(|(_, seq)| seq);
+        let last = envelopes.iter().filter(fresh).max_by_key(place);
+        let last = last.and_then(|(id, envelope)| {
+            self.keyring.learn_envelope(*id, envelope);
+            Some((*id, *self.sealed_under.get(id)?))
+        });
+        let (carried, key) = self.keyring.key_to_write(rng, epoch, last);
+        // Document keys live in the store; in memory only while one is written with.
+        self.keyring.forget_document(document);
         let envelope = Envelope { document, creation: None, key: carried };
         self.write_content(now, rng, grant, Audience::Readers, &envelope, &key, &change, out)?;
         Ok(())

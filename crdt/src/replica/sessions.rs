@@ -89,7 +89,7 @@ impl Replica {
             SessionEvent::Message(bytes) => {
                 let Some(session) = self.peers.session(id) else { return };
                 session.heard = now;
-                let protocol = session.protocol;
+                let (protocol, peer) = (session.protocol, session.peer);
                 let result = match protocol {
                     Protocol::Sync => Message::from_bytes(&bytes)
                         .map_err(|_| Misbehaved::Message)
@@ -104,6 +104,7 @@ impl Replica {
                         out.send(id, &Message::Refused(Refusal::Misbehaved));
                     }
                     self.end(id, out);
+                    out.effect(Effect::Disconnect { peer });
                 }
             }
             SessionEvent::Closed => {
@@ -188,7 +189,7 @@ impl Replica {
                 let bytes = crate::codec::encode(&receipt);
                 let device = receipt.device;
                 let known = self.authority.member_of(&device).is_some();
-                if known && self.holdings.take(self.persona.group, receipt) {
+                if known && self.holdings.take(&self.set, receipt) {
                     out.write(crate::replica::effect::Write::Receipt { bytes, device });
                 }
                 Ok(())
@@ -221,7 +222,7 @@ impl Replica {
             Some(admittance) => {
                 let equal = theirs == self.digest();
                 if equal && let Some(device) = self.authority.device_of_transport(&peer) {
-                    self.holdings.show(device, Frontier::of(&self.set));
+                    self.holdings.show(&self.set, device, &Frontier::of(&self.set));
                 }
                 self.let_in(now, id, admittance, equal, out);
             }
@@ -322,7 +323,7 @@ impl Replica {
             lacking.wants.clear();
         }
         if let Some(device) = self.authority.device_of_transport(&peer) {
-            self.holdings.show(device, frontier);
+            self.holdings.show(&self.set, device, &frontier);
         }
         let content = theirs == Admittance::Member && lacking.entries <= LARGE_GAP;
         let wants = List::<Want, DEVICES>::new(lacking.wants).unwrap_or_default();
