@@ -1,0 +1,157 @@
+//! One session: messages on one stream, each four bytes of length, big-endian, and that many bytes.
+//!
+//! Reading waits for the driver (`Taken`) before it goes on, writing for the peer; each is bounded in
+//! time where it is the peer's turn, and only there.
+
+use std::io;
+
+use cairn_crdt::limits;
+use cairn_crdt::replica::input::SessionId;
+use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
+
+use super::policy;
+
+/// What a session tells the event loop.
+#[derive(Debug)]
+pub(super) enum Report {
+    /// A message came.
+    Message(Vec<u8>),
+    /// All that was given has been written.
+    Drained,
+    /// It is over. Nothing comes after this.
+    Over(Ending),
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Ending {
+    /// This node closed it.
+    Closed,
+    /// The peer closed it, or the connection is gone.
+    Gone,
+    /// The peer announced a message over `limits::MESSAGE_BYTES`.
+    Oversize,
+    /// The peer kept silent, or a message took too long either way.
+    Stalled,
+}
+
+/// The event loop's end of a session. Dropping `outgoing` flushes and closes it.
+pub(super) struct Ends {
+    /// Messages to write.
+    pub(super) outgoing: mpsc::Receiver<Vec<u8>>,
+    /// One for each message that the driver has dealt with.
+    pub(super) taken: mpsc::Receiver<()>,
+    /// Where reports go.
+    pub(super) reports: mpsc::Sender<(SessionId, Report)>,
+}
+
+/// Runs a session to its end.
+pub(super) async fn run(
+    session: SessionId,
+    stream: impl AsyncRead + AsyncWrite,
+    Ends { mut outgoing, mut taken, reports }: Ends,
+) {
+    let (reader, writer) = stream.split();
+    let wrote = Notify::new();
+    let ending = tokio::select! {
+        ending = read_all(session, reader, &mut taken, &reports, &wrote) => ending,
+        ending = write_all(session, writer, &mut outgoing, &reports, &wrote) => ending,
+    };
+    // The event loop is gone if nobody hears this.
+    let _ = reports.send((session, Report::Over(ending))).await;
+}
+
+async fn read_all(
+    session: SessionId,
+    mut reader: impl AsyncRead + Unpin,
+    taken: &mut mpsc::Receiver<()>,
+    reports: &mpsc::Sender<(SessionId, Report)>,
+    wrote: &Notify,
+) -> Ending {
+    loop {
+        let message = match read_message(&mut reader, wrote).await {
+            Ok(message) => message,
+            Err(ending) => return ending,
+        };
+        if reports.send((session, Report::Message(message))).await.is_err() {
+            return Ending::Gone;
+        }
+        if taken.recv().await.is_none() {
+            return Ending::Gone;
+        }
+    }
+}
+
+/// The length is checked before anything is allocated, and no more is allocated than came.
+async fn read_message(
+    reader: &mut (impl AsyncRead + Unpin),
+    wrote: &Notify,
+) -> Result<Vec<u8>, Ending> {
+    let mut length = [0; 4];
+    {
+        let read = reader.read_exact(&mut length);
+        tokio::pin!(read);
+        loop {
+            tokio::select! {
+                read = &mut read => break read.map_err(|_| Ending::Gone)?,
+                // Something was written meanwhile: the peer has its time again.
+                () = wrote.notified() => {}
+                () = tokio::time::sleep(policy::SILENCE) => return Err(Ending::Stalled),
+            }
+        }
+    }
+    let length = usize::try_from(u32::from_be_bytes(length)).map_err(|_| Ending::Oversize)?;
+    if length > limits::MESSAGE_BYTES {
+        return Err(Ending::Oversize);
+    }
+    let mut message = Vec::new();
+    let mut body = reader.take(u64::try_from(length).map_err(|_| Ending::Oversize)?);
+    match timeout(policy::MESSAGE_TIME, body.read_to_end(&mut message)).await {
+        Err(_) => Err(Ending::Stalled),
+        Ok(Ok(read)) if read == length => Ok(message),
+        Ok(_) => Err(Ending::Gone),
+    }
+}
+
+/// A peer that no longer reads may still have sent something: only reading ends a session then.
+async fn write_all(
+    session: SessionId,
+    mut writer: impl AsyncWrite + Unpin,
+    outgoing: &mut mpsc::Receiver<Vec<u8>>,
+    reports: &mpsc::Sender<(SessionId, Report)>,
+    wrote: &Notify,
+) -> Ending {
+    let mut broken = false;
+    while let Some(message) = outgoing.recv().await {
+        if broken {
+            continue;
+        }
+        let last = outgoing.is_empty();
+        match timeout(policy::MESSAGE_TIME, write_message(&mut writer, &message, last)).await {
+            Err(_) => return Ending::Stalled,
+            Ok(Err(_)) => broken = true,
+            Ok(Ok(())) => {
+                wrote.notify_one();
+                if last && reports.send((session, Report::Drained)).await.is_err() {
+                    return Ending::Gone;
+                }
+            }
+        }
+    }
+    // Whoever is slow to hear of the end is not waited for longer than for a message.
+    let _ = timeout(policy::MESSAGE_TIME, writer.close()).await;
+    Ending::Closed
+}
+
+async fn write_message(
+    writer: &mut (impl AsyncWrite + Unpin),
+    message: &[u8],
+    flush: bool,
+) -> io::Result<()> {
+    let length = u32::try_from(message.len()).map_err(io::Error::other)?;
+    writer.write_all(&length.to_be_bytes()).await?;
+    writer.write_all(message).await?;
+    if flush { writer.flush().await } else { Ok(()) }
+}
