@@ -112,6 +112,10 @@ pub struct Replica {
     peers: Peers,
     holdings: Holdings,
     addresses: Vec<Vec<u8>>,
+    /// This replica became a member and has not introduced itself yet.
+    introduction_due: bool,
+    /// A stream has just brought all that the other end had.
+    synced: bool,
     next_tick: Timestamp,
     last_receipt: Timestamp,
     /// What the last receipt said.
@@ -135,7 +139,7 @@ impl Replica {
                 self.session_event(now, rng, session, event, &mut out);
             }
             Input::Gossip { token, from, bytes } => {
-                self.gossip(now, rng, token, from, &bytes, &mut out);
+                self.gossip(now, token, from, &bytes, &mut out);
             }
             Input::Loaded { load, entries } => self.loaded(now, rng, &load, entries, &mut out),
             Input::Timer(Timer::Tick) => self.tick(now, &mut out),
@@ -143,6 +147,11 @@ impl Replica {
                 self.addresses = addresses;
                 self.publish_profile(now, rng, None, None, &mut out);
             }
+        }
+        if std::mem::take(&mut self.synced) && std::mem::take(&mut self.introduction_due) {
+            // A newcomer writes its first entry when it holds what the others do: under the epoch
+            // that it was admitted with, and not under one of its own.
+            self.publish_profile(now, rng, None, None, &mut out);
         }
         self.settle(now, &mut out);
         out.finish(&self.persona)

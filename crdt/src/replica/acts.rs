@@ -54,24 +54,24 @@ impl Replica {
             }
             Command::Import { posts } => self.import(now, rng, &posts, out),
             Command::Respond { post, word } => self.respond(now, rng, post, word, out),
-            Command::Erase { document } => self.erase_document(now, rng, document, out),
+            Command::Erase { document } => self.erase_document(now, document, out),
             Command::Hide { document, rule, reason } => {
                 self.hide(now, rng, document, (&rule, &reason), out)
             }
-            Command::Restore { document } => self.restore_document(now, rng, document, out),
+            Command::Restore { document } => self.restore_document(now, document, out),
             Command::Invite { rank, uses, expires, at_once } => {
                 self.invite(now, rng, rank, (uses, expires, at_once), out)
             }
             Command::Admit { request } => self.admit(now, rng, request, out),
             Command::Decline { request } => self.decline(request, out),
-            Command::Grant { member, rank } => self.grant(now, rng, member, rank, out),
+            Command::Grant { member, rank } => self.grant(now, member, rank, out),
             Command::Revoke { member, grant, cut } => {
                 self.revoke(now, rng, member, (grant, cut), out)
             }
             Command::Remove { member, cut, rule, reason } => {
                 self.remove(now, rng, member, cut, (&rule, &reason), out)
             }
-            Command::Leave => self.leave(now, rng, out),
+            Command::Leave => self.leave(now, out),
             Command::Sync => {
                 self.peers.stir_all(now);
                 Ok(Reply::Done)
@@ -97,10 +97,9 @@ impl Replica {
         }
     }
 
-    fn erase_document<R: CryptoRng>(
+    fn erase_document(
         &mut self,
         now: Timestamp,
-        rng: &mut R,
         document: DocumentId,
         out: &mut Outcome,
     ) -> Result<Reply, Refused> {
@@ -116,7 +115,7 @@ impl Replica {
         if let Some((opening, entry)) = self.opening_of(&created) {
             last = self.write_erasure(now, opening, entry, grant, out)?;
         }
-        self.refresh(now, rng, out);
+        self.refresh(out);
         Ok(Reply::Entry(last))
     }
 
@@ -163,15 +162,14 @@ impl Replica {
         let needs = "a rank above the author's, and the ability to hide";
         let grant = self.grant_with(Abilities::HIDE, Some(rank), needs)?;
         let hide = self.write_control(now, grant, &Control::Hide(Hide { created }), out)?;
-        self.refresh(now, rng, out);
+        self.refresh(out);
         self.say_why(now, rng, hide, owner, words, out)?;
         Ok(Reply::Entry(hide))
     }
 
-    fn restore_document<R: CryptoRng>(
+    fn restore_document(
         &mut self,
         now: Timestamp,
-        rng: &mut R,
         document: DocumentId,
         out: &mut Outcome,
     ) -> Result<Reply, Refused> {
@@ -196,7 +194,7 @@ impl Replica {
         let grant = self.highest_grant(&own).ok_or(Refused::NotAMember { removed: false })?;
         let restore = Restore { hides: List::new(hides).unwrap_or_default() };
         let id = self.write_control(now, grant, &Control::Restore(restore), out)?;
-        self.refresh(now, rng, out);
+        self.refresh(out);
         if self.authority.hidden(&created).is_some() {
             return Err(Refused::NotAllowed { needs: needs.to_owned() });
         }
@@ -235,10 +233,9 @@ impl Replica {
         standing.grants.iter().max_by_key(|(_, capability)| capability.rank).map(|(id, _)| *id)
     }
 
-    fn grant<R: CryptoRng>(
+    fn grant(
         &mut self,
         now: Timestamp,
-        rng: &mut R,
         subject: MemberId,
         rank: Rank,
         out: &mut Outcome,
@@ -263,7 +260,7 @@ impl Replica {
             None => return Err(Refused::Unknown { what: "member" }),
         };
         let id = self.write_control(now, issuer, &control, out)?;
-        self.refresh(now, rng, out);
+        self.refresh(out);
         Ok(Reply::Entry(id))
     }
 
@@ -287,7 +284,7 @@ impl Replica {
         let id =
             self.write_control(now, under, &Control::Revoke(Revoke { grant, cut, epoch }), out)?;
         self.mints.insert(id);
-        self.refresh(now, rng, out);
+        self.refresh(out);
         Ok(Reply::Entry(id))
     }
 
@@ -315,7 +312,7 @@ impl Replica {
         let remove = Control::Remove(Remove { subject, cut, epoch });
         let id = self.write_control(now, under, &remove, out)?;
         self.mints.insert(id);
-        self.refresh(now, rng, out);
+        self.refresh(out);
         self.say_why(now, rng, id, subject, words, out)?;
         Ok(Reply::Entry(id))
     }
@@ -354,12 +351,7 @@ impl Replica {
         Cut(Map::new(heads).unwrap_or_default())
     }
 
-    fn leave<R: CryptoRng>(
-        &mut self,
-        now: Timestamp,
-        rng: &mut R,
-        out: &mut Outcome,
-    ) -> Result<Reply, Refused> {
+    fn leave(&mut self, now: Timestamp, out: &mut Outcome) -> Result<Reply, Refused> {
         let own = self.member();
         let standing = self.authority.members().get(&own);
         let grants: BTreeSet<GrantId> =
@@ -374,7 +366,7 @@ impl Replica {
         let cut = self.cut_of(&own, CutChoice::FromTip);
         let control = Control::Leave(Leave { grants, cut });
         let id = self.write_control(now, GrantId::NONE, &control, out)?;
-        self.refresh(now, rng, out);
+        self.refresh(out);
         self.peers.stir_all(now);
         Ok(Reply::Entry(id))
     }

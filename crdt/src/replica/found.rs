@@ -94,10 +94,10 @@ impl Replica {
         let mut out = Outcome::default();
         out.persona_changed = true;
         replica
-            .ingest(now, rng, vec![entry], &mut out)
+            .ingest(now, vec![entry], &mut out)
             .map_err(|why| Refused::Conflict(why.to_string()))?;
         replica.write_control(now, GrantId::NONE, &Control::Card(card), &mut out)?;
-        replica.refresh(now, rng, &mut out);
+        replica.refresh(&mut out);
         replica.publish_profile(now, rng, None, None, &mut out);
         let (needed, words) = Self::ability_for(DocumentKind::Agreement);
         let grant = replica.grant_with(needed, None, words)?;
@@ -131,7 +131,7 @@ impl Replica {
         let mut out = Outcome::default();
         out.persona_changed = true;
         replica
-            .ingest(now, rng, vec![entry], &mut out)
+            .ingest(now, vec![entry], &mut out)
             .map_err(|why| Refused::Conflict(why.to_string()))?;
         replica.seek_contacts(&mut out);
         replica.settle(now, &mut out);
@@ -222,6 +222,12 @@ impl Replica {
     fn come_back(&mut self, out: &mut Outcome) {
         self.follow_erasures(out);
         self.reopen_welcomes();
+        let own = self.member();
+        let introduced = self
+            .documents
+            .of_kind(DocumentKind::Profile)
+            .any(|(document, _)| self.owner_of(&document) == Some(own));
+        self.introduction_due = self.persona.state == ReplicaState::Member && !introduced;
         let small = [DocumentKind::Profile, DocumentKind::Act];
         let documents: Vec<_> = small
             .into_iter()
@@ -272,6 +278,8 @@ impl Replica {
             peers: Peers::default(),
             holdings: Holdings::default(),
             addresses: Vec::new(),
+            introduction_due: false,
+            synced: false,
             next_tick: Timestamp::default(),
             last_receipt: Timestamp::default(),
             last_shown: None,

@@ -3,8 +3,6 @@
 
 use std::collections::VecDeque;
 
-use rand_core::CryptoRng;
-
 use crate::authority::Authority;
 use crate::id::EntryId;
 use crate::log::entry::{Control, Sealing};
@@ -51,10 +49,9 @@ pub(crate) struct Taken {
 
 impl Replica {
     /// Takes entries in, in any order. What is good is kept even if something else is refused.
-    pub(crate) fn ingest<R: CryptoRng>(
+    pub(crate) fn ingest(
         &mut self,
         now: Timestamp,
-        rng: &mut R,
         entries: Vec<Verified<Entry>>,
         out: &mut Outcome,
     ) -> Result<Taken, Misbehaved> {
@@ -84,7 +81,7 @@ impl Replica {
         let stale =
             |entry: &Verified<Entry>| self.authority.is_stale_after(&self.set, &entry.get().id);
         if !control.is_empty() || content.iter().any(stale) {
-            self.refresh(now, rng, out);
+            self.refresh(out);
             self.learn_keys(&control, out);
         }
         self.open_content(now, content, out);
@@ -178,24 +175,19 @@ impl Replica {
     }
 
     /// Evaluates anew and does what follows from the difference.
-    pub(crate) fn refresh<R: CryptoRng>(&mut self, now: Timestamp, rng: &mut R, out: &mut Outcome) {
+    pub(crate) fn refresh(&mut self, out: &mut Outcome) {
         let before = std::mem::replace(&mut self.authority, Authority::evaluate(&self.set));
         if before.digest() == self.authority.digest() {
             return;
         }
         out.notify(Event::Authority);
-        self.follow_own_standing(now, rng, out);
+        self.follow_own_standing(out);
         self.follow_members(&before, out);
         self.follow_erasures(out);
         self.follow_counting(&before);
     }
 
-    fn follow_own_standing<R: CryptoRng>(
-        &mut self,
-        now: Timestamp,
-        rng: &mut R,
-        out: &mut Outcome,
-    ) {
+    fn follow_own_standing(&mut self, out: &mut Outcome) {
         let is_member = self.authority.rank_of(&self.member()).is_some();
         let state = match (self.persona.state, is_member) {
             (ReplicaState::Member, false) => ReplicaState::Removed,
@@ -211,7 +203,7 @@ impl Replica {
         out.notify(Event::Standing { member: is_member });
         if is_member {
             self.persona.joining = None;
-            self.publish_profile(now, rng, None, None, out);
+            self.introduction_due = true;
         }
     }
 

@@ -65,7 +65,7 @@ impl Replica {
             request_secret: SealedRequestKey { epoch, nonce, sealed },
         });
         self.write_control(now, grant, &control, out)?;
-        self.refresh(now, rng, out);
+        self.refresh(out);
         if at_once {
             self.persona.at_once.insert(invite);
             out.persona_changed = true;
@@ -333,8 +333,8 @@ impl Replica {
         for entry in &opening {
             out.authored(entry);
         }
-        self.ingest(now, rng, opening, out).map_err(|why| Refused::Conflict(why.to_string()))?;
-        self.refresh(now, rng, out);
+        self.ingest(now, opening, out).map_err(|why| Refused::Conflict(why.to_string()))?;
+        self.refresh(out);
         self.chosen.clear();
         self.epoch_for(now, rng, Audience::Readers, out)?;
         self.owe_welcome(request.device, out);

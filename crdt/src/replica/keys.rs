@@ -57,7 +57,7 @@ impl Replica {
                 let grant = self.grant_with(Abilities::READ, None, "to be a member")?;
                 let id = self.write_control(now, grant, &Control::Epoch(mint), out)?;
                 self.mints.insert(id);
-                self.refresh(now, rng, out);
+                self.refresh(out);
                 epoch
             }
         };
@@ -269,7 +269,7 @@ impl Replica {
                 written |= self.write_control(now, grant, &Control::Welcome(welcome), out).is_ok();
             }
             if written {
-                self.refresh(now, rng, out);
+                self.refresh(out);
             }
         }
         if let Some(entries) = self.persona.owed.get_mut(&device) {

@@ -93,7 +93,7 @@ impl Replica {
                 let result = match protocol {
                     Protocol::Sync => Message::from_bytes(&bytes)
                         .map_err(|_| Misbehaved::Message)
-                        .and_then(|message| self.sync_message(now, rng, id, message, out)),
+                        .and_then(|message| self.sync_message(now, id, message, out)),
                     Protocol::Join => JoinMessage::from_bytes(&bytes)
                         .map_err(|_| Misbehaved::Message)
                         .and_then(|message| self.join_message(now, rng, id, message, out)),
@@ -158,10 +158,9 @@ impl Replica {
             .collect()
     }
 
-    fn sync_message<R: CryptoRng>(
+    fn sync_message(
         &mut self,
         now: Timestamp,
-        rng: &mut R,
         id: SessionId,
         message: Message,
         out: &mut Outcome,
@@ -180,7 +179,7 @@ impl Replica {
             Message::Refused(refusal) => self.on_refused(id, refusal, out),
             Message::Frontier(frontier) => self.on_frontier(now, id, frontier, out),
             Message::Want { wants, content } => self.on_want(id, wants.as_slice(), content, out),
-            Message::Run(run) => self.on_run(now, rng, id, run, out),
+            Message::Run(run) => self.on_run(now, id, run, out),
             Message::RunsDone => self.on_all_sent(now, id, Awaiting::Runs, out),
             Message::WantPayloads(ranges) => self.on_want_payloads(id, ranges.as_slice(), out),
             Message::Payloads(payloads) => self.on_payloads(now, id, payloads.into_vec(), out),
@@ -366,10 +365,9 @@ impl Replica {
         Ok(())
     }
 
-    fn on_run<R: CryptoRng>(
+    fn on_run(
         &mut self,
         now: Timestamp,
-        rng: &mut R,
         id: SessionId,
         run: Run,
         out: &mut Outcome,
@@ -386,7 +384,7 @@ impl Replica {
                 return Err(Misbehaved::NotYours);
             }
         }
-        self.ingest(now, rng, entries, out)?;
+        self.ingest(now, entries, out)?;
         out.notify(Event::Progress { held: self.held(), missing: self.missing() });
         Ok(())
     }
@@ -536,13 +534,13 @@ impl Replica {
         if session.initiated {
             out.effect(Effect::Close { session: id });
         }
+        self.synced = true;
         out.notify(Event::Synced { peer: session.peer });
     }
 
-    pub(crate) fn gossip<R: CryptoRng>(
+    pub(crate) fn gossip(
         &mut self,
         now: Timestamp,
-        rng: &mut R,
         token: GossipToken,
         from: TransportKey,
         bytes: &[u8],
@@ -551,7 +549,7 @@ impl Replica {
         let verdict = if self.authority.device_of_transport(&from).is_none() {
             Verdict::Reject
         } else {
-            match self.gossiped(now, rng, from, bytes, out) {
+            match self.gossiped(now, from, bytes, out) {
                 Ok(verdict) => verdict,
                 Err(why) => {
                     out.notify(Event::Misbehaved { rule: why.to_string() });
@@ -562,10 +560,9 @@ impl Replica {
         out.effect(Effect::Verdict { token, verdict });
     }
 
-    fn gossiped<R: CryptoRng>(
+    fn gossiped(
         &mut self,
         now: Timestamp,
-        rng: &mut R,
         from: TransportKey,
         bytes: &[u8],
         out: &mut Outcome,
@@ -574,7 +571,7 @@ impl Replica {
         let [entry] = entries.as_slice() else { return Err(Misbehaved::OutOfOrder) };
         let (id, device) = (entry.get().id, entry.get().header.device);
         let content = !entry.get().header.kind.is_control();
-        let taken = self.ingest(now, rng, entries, out)?;
+        let taken = self.ingest(now, entries, out)?;
         if taken.waiting {
             self.peers.stir_peer(now, from);
             return Ok(Verdict::Ignore);
