@@ -362,6 +362,23 @@ fn a6_the_member_key_settles_its_own_fork() {
 }
 
 #[test]
+fn a6_nobody_brings_up_a_members_pin_again() {
+    let (mut group, ann) = with(Moderator);
+    let eve = group.grant(FAY, group.genesis, "eve", Member);
+    let shared = group.post("ann", ann);
+    let left = group.post("ann", ann);
+    group.rewind("ann", shared);
+    let right = group.post("ann", ann);
+    group.own_pin("ann/2", ann, "ann", left);
+    group.own_pin("ann/2", ann, "ann", right);
+    assert!(group.answer().counts(right));
+    // The same bytes that Ann has superseded, in Eve's log.
+    group.own_pin("eve", eve, "ann", left);
+    let answer = group.answer();
+    assert!(answer.counts(right) && answer.void(left).is_some());
+}
+
+#[test]
 fn a3_a_grant_that_does_not_cite_the_removal_is_dead() {
     let (mut group, ann) = with(Moderator);
     let bo = group.grant(FAY, group.genesis, "bo", Moderator);
@@ -488,7 +505,7 @@ fn a8_a_leave_is_honoured_even_past_a_cut_and_need_not_be_cited() {
     assert!(answer.authority.ended(&second).unwrap().rank.is_none());
     assert_eq!(
         answer.authority.removed(&member("bo")),
-        None.or(answer.authority.ended(&first).map(|e| e.by[0]))
+        answer.authority.ended(&first).map(|ended| ended.by[0])
     );
     group.grant("ann", ann, "bo", Member);
     assert_eq!(group.answer().rank("bo"), Some(Member));
