@@ -126,6 +126,11 @@ impl Group {
         self.tips.insert(name.to_owned(), place);
     }
 
+    /// From here on the device opens its log again.
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.tips.remove(name);
+    }
+
     pub(crate) fn post(&mut self, name: &str, grant: GrantId) -> EntryId {
         if !self.tips.contains_key(name) {
             self.card(name);
