@@ -155,3 +155,134 @@ async fn write_message(
     writer.write_all(message).await?;
     if flush { writer.flush().await } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+    use tokio_util::compat::TokioAsyncReadCompatExt as _;
+
+    use super::*;
+
+    struct Session {
+        peer: DuplexStream,
+        outgoing: Option<mpsc::Sender<Vec<u8>>>,
+        taken: mpsc::Sender<()>,
+        reports: mpsc::Receiver<(SessionId, Report)>,
+    }
+
+    /// A session whose other end is in the hands of the test. The pipe between holds 64 bytes.
+    fn session() -> Session {
+        let (own, peer) = tokio::io::duplex(64);
+        let (outgoing, queue) = mpsc::channel(policy::SESSION_QUEUE);
+        let (taken, permits) = mpsc::channel(1);
+        let (sender, reports) = mpsc::channel(16);
+        let ends = Ends { outgoing: queue, taken: permits, reports: sender };
+        tokio::spawn(run(SessionId(1), own.compat(), ends));
+        Session { peer, outgoing: Some(outgoing), taken, reports }
+    }
+
+    impl Session {
+        async fn report(&mut self) -> Report {
+            self.reports.recv().await.unwrap().1
+        }
+
+        async fn message(&mut self) -> Vec<u8> {
+            match self.report().await {
+                Report::Message(message) => message,
+                other => panic!("{other:?}"),
+            }
+        }
+
+        async fn ending(&mut self) -> Ending {
+            match self.report().await {
+                Report::Over(ending) => ending,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_over_the_limit_is_refused_by_its_length() {
+        let mut session = session();
+        let length = u32::try_from(limits::MESSAGE_BYTES).unwrap() + 1;
+        session.peer.write_all(&length.to_be_bytes()).await.unwrap();
+        assert_eq!(session.ending().await, Ending::Oversize);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_message_waits_until_the_last_one_is_taken() {
+        let mut session = session();
+        session.peer.write_all(&[0, 0, 0, 1, 7, 0, 0, 0, 1, 8]).await.unwrap();
+        assert_eq!(session.message().await, [7]);
+        // However long the driver takes, it is not the peer's fault.
+        tokio::time::sleep(policy::SILENCE.saturating_mul(10)).await;
+        assert!(session.reports.try_recv().is_err());
+        session.taken.send(()).await.unwrap();
+        assert_eq!(session.message().await, [8]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_peer_loses_the_session_after_its_time_and_not_before() {
+        let mut session = session();
+        let start = tokio::time::Instant::now();
+        assert_eq!(session.ending().await, Ending::Stalled);
+        assert_eq!(start.elapsed(), policy::SILENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_has_its_time_again_after_each_message_to_it() {
+        let mut session = session();
+        let start = tokio::time::Instant::now();
+        let almost = policy::SILENCE.checked_sub(std::time::Duration::from_secs(1)).unwrap();
+        tokio::time::sleep(almost).await;
+        session.outgoing.as_ref().unwrap().send(vec![1]).await.unwrap();
+        assert!(matches!(session.report().await, Report::Drained));
+        assert_eq!(session.ending().await, Ending::Stalled);
+        assert_eq!(start.elapsed(), almost + policy::SILENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_drips_or_is_not_read_ends_the_session() {
+        let mut drips = session();
+        drips.peer.write_all(&[0, 1, 0, 0]).await.unwrap();
+        let start = tokio::time::Instant::now();
+        let dripping = async {
+            while drips.peer.write_all(&[0]).await.is_ok() {
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+        };
+        let ending = async { drips.reports.recv().await.unwrap().1 };
+        let (report, ()) = tokio::join!(ending, dripping);
+        assert!(matches!(report, Report::Over(Ending::Stalled)));
+        assert!(start.elapsed() <= policy::MESSAGE_TIME + std::time::Duration::from_secs(1));
+
+        let mut unread = session();
+        unread.outgoing.as_ref().unwrap().send(vec![0; 1000]).await.unwrap();
+        assert_eq!(unread.ending().await, Ending::Stalled);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_given_is_flushed_before_the_session_closes() {
+        let mut session = session();
+        let outgoing = session.outgoing.take().unwrap();
+        outgoing.send(vec![5; 200]).await.unwrap();
+        outgoing.send(vec![6; 3]).await.unwrap();
+        drop(outgoing);
+        let mut all = Vec::new();
+        session.peer.read_to_end(&mut all).await.unwrap();
+        assert_eq!(all.len(), 4 + 200 + 4 + 3);
+        assert_eq!(all[204..], [0, 0, 0, 3, 6, 6, 6]);
+        while !matches!(session.report().await, Report::Over(Ending::Closed)) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_cut_inside_a_message_delivers_nothing_of_it() {
+        let mut session = session();
+        session.peer.write_all(&[0, 0, 0, 9, 1, 2]).await.unwrap();
+        drop(session.peer);
+        assert!(matches!(
+            session.reports.recv().await,
+            Some((SessionId(1), Report::Over(Ending::Gone)))
+        ));
+    }
+}
