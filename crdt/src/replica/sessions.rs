@@ -187,7 +187,7 @@ impl Replica {
             Message::Receipt(receipt) => {
                 let bytes = crate::codec::encode(&receipt);
                 let device = receipt.device;
-                let known = self.authority.member_of(&device).is_some();
+                let known = device != self.device() && self.authority.member_of(&device).is_some();
                 if known && self.holdings.take(&self.set, receipt) {
                     out.write(crate::replica::effect::Write::Receipt { bytes, device });
                 }
