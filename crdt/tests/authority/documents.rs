@@ -1,10 +1,12 @@
 //! The specification and the tests name the same rules.
 
 const SPECIFICATION: &str = include_str!("../../docs/authority.md");
-const TESTS: [&str; 4] = [
+const TESTS: [&str; 6] = [
     include_str!("scenarios.rs"),
     include_str!("scenarios_acts.rs"),
     include_str!("scenarios_council.rs"),
+    include_str!("scenarios_cuts.rs"),
+    include_str!("scenarios_forks.rs"),
     include_str!("laws.rs"),
 ];
 

@@ -15,3 +15,5 @@ mod random;
 mod scenarios;
 mod scenarios_acts;
 mod scenarios_council;
+mod scenarios_cuts;
+mod scenarios_forks;

@@ -15,7 +15,7 @@ use cairn_crdt::identity::device::Rotate;
 use cairn_crdt::log::entry::Control;
 use cairn_crdt::log::set::{EntryRefused, LogSet};
 
-use crate::people::{FAY, Group, device, key, member};
+use crate::people::{FAY, Group, device, granting, key, member};
 
 struct Stage {
     group: Group,
@@ -58,6 +58,10 @@ fn c5_a_hide_needs_a_strictly_higher_rank_and_the_ability() {
     let other = group.grant(FAY, group.genesis, "max", Moderator);
     hide(&mut group, "max", other, own);
     hide(&mut group, "bo", bo, post);
+    let mut powerless = granting("sam", Steward, &[]);
+    powerless.abilities = Abilities::usual(Member);
+    let sam = GrantId::of(group.say(FAY, group.genesis, &Control::Grant(powerless)));
+    hide(&mut group, "sam", sam, post);
     let answer = group.answer();
     assert_eq!((answer.authority.hidden(&post), answer.authority.hidden(&own)), (None, None));
     let hidden = hide(&mut group, "ann", ann, post);
