@@ -43,7 +43,7 @@ use crate::id::{DeviceId, DocumentId, EntryId, EpochId, GroupId, MemberId, Reque
 use crate::log::frontier::{Frontier, FrontierDigest};
 use crate::log::parked::Parked;
 use crate::log::set::LogSet;
-use crate::sync::message::Request;
+use crate::sync::message::{Receipt, Request};
 use crate::time::Timestamp;
 
 pub use explain::Explanation;
@@ -120,6 +120,7 @@ pub struct Replica {
     last_receipt: Timestamp,
     /// What the last receipt said.
     last_shown: Option<FrontierDigest>,
+    own_receipt: Option<Receipt>,
 }
 
 impl Replica {

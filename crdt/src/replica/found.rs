@@ -283,6 +283,7 @@ impl Replica {
             next_tick: Timestamp::default(),
             last_receipt: Timestamp::default(),
             last_shown: None,
+            own_receipt: None,
             persona,
         }
     }

@@ -501,18 +501,17 @@ impl Replica {
             return;
         }
         self.last_receipt = now;
-        self.last_shown = Some(digest);
         self.holdings.told();
-        self.persona.receipts = self.persona.receipts.saturating_add(1);
-        out.persona_changed = true;
-        let own = holdings::sign(
-            &self.persona.device,
-            self.persona.group,
-            self.persona.receipts,
-            Frontier::of(&self.set),
-        );
+        if self.last_shown != Some(digest) {
+            self.last_shown = Some(digest);
+            self.persona.receipts = self.persona.receipts.saturating_add(1);
+            out.persona_changed = true;
+            let frontier = Frontier::of(&self.set);
+            let (key, count) = (&self.persona.device, self.persona.receipts);
+            self.own_receipt = Some(holdings::sign(key, self.persona.group, count, frontier));
+        }
         let others: Vec<_> = self.holdings.receipts().take(RECEIPTS_PASSED_ON).cloned().collect();
-        for receipt in others.into_iter().chain([own]) {
+        for receipt in others.into_iter().chain(self.own_receipt.clone()) {
             out.send(id, &Message::Receipt(receipt));
         }
     }
