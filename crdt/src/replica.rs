@@ -136,6 +136,7 @@ impl Replica {
             Input::Command { id, command } => self.command(now, rng, id, command, &mut out),
             Input::Connected { peer } => self.connected(now, peer, &mut out),
             Input::Disconnected { peer } => self.peers.disconnected(peer),
+            Input::NotOpened { peer, protocol } => self.peers.not_opened(peer, protocol),
             Input::Session { session, event } => {
                 self.session_event(now, rng, session, event, &mut out);
             }

@@ -28,6 +28,13 @@ pub enum Input {
         /// Who.
         peer: TransportKey,
     },
+    /// A stream that [`super::effect::Effect::Open`] asked for could not be opened.
+    NotOpened {
+        /// The other end.
+        peer: TransportKey,
+        /// What for.
+        protocol: Protocol,
+    },
     /// Something happened on a stream.
     Session {
         /// Which stream.

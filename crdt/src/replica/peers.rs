@@ -88,6 +88,12 @@ impl Peers {
         true
     }
 
+    /// A stream that was asked for could not be opened: it may be asked for again when the peer
+    /// is due.
+    pub(crate) fn not_opened(&mut self, peer: TransportKey, protocol: Protocol) {
+        self.opening.remove(&(peer, protocol));
+    }
+
     pub(crate) fn close(&mut self, id: SessionId) -> Option<Session> {
         self.sessions.remove(&id)
     }

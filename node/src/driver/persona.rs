@@ -81,7 +81,7 @@ impl Persona {
         }
         let snapshot = desk.store.snapshot(self.group)?;
         let (replica, effects) =
-            Replica::restore(now, &mut desk.rng, snapshot).map_err(|damaged| {
+            Replica::restore(now, snapshot).map_err(|damaged| {
                 let error = StorageError::Damaged { what: "the record of a group" };
                 tracing::error!(%damaged, "a group could not be opened");
                 ApiError::from(error)
