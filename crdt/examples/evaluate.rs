@@ -17,7 +17,7 @@
 //! Bad input ends the program with code 1 and a message that names the line.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufWriter, Write as _};
+use std::io::{BufRead as _, Write as _};
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -54,23 +54,17 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), String> {
     let mut cast = Cast::new();
-    let mut out = BufWriter::new(std::io::stdout().lock());
-    let mut result = Ok(());
+    let mut out = std::io::stdout().lock();
     for (index, line) in std::io::stdin().lock().lines().enumerate() {
-        let answer = line.map_err(|error| error.to_string()).and_then(|line| {
-            if line.trim().is_empty() { Ok(None) } else { answer(&mut cast, &line).map(Some) }
-        });
-        match answer {
-            Ok(None) => {}
-            Ok(Some(text)) => writeln!(out, "{text}").map_err(|error| error.to_string())?,
-            Err(message) => {
-                result = Err(format!("line {}: {message}", index.saturating_add(1)));
-                break;
-            }
+        let number = index.saturating_add(1);
+        let line = line.map_err(|error| format!("line {number}: {error}"))?;
+        if !line.trim().is_empty() {
+            let text =
+                answer(&mut cast, &line).map_err(|message| format!("line {number}: {message}"))?;
+            writeln!(out, "{text}").map_err(|error| error.to_string())?;
         }
     }
-    out.flush().map_err(|error| error.to_string())?;
-    result
+    Ok(())
 }
 
 /// What is printed for a set.
@@ -375,7 +369,7 @@ impl<'cast, 'line> Scene<'cast, 'line> {
 /// Puts an entry into a set whose signatures were made here and need no check.
 fn restore(set: &mut LogSet, entry: &Verified<Entry>, control: &Control) {
     let Entry { id, header, .. } = entry.get();
-    let slot = Slot { prev: header.prev, grant: header.grant, kind: header.kind };
+    let slot = Slot { prev: header.prev, grant: header.grant, kind: header.kind, seen: 0 };
     set.restore(*id, header.device, header.seq, slot, Some(control.clone()));
 }
 

@@ -79,6 +79,15 @@ impl Standing {
     }
 }
 
+/// What ended a grant.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Ended {
+    /// The rank that spoke; `None`: the member itself left (A8).
+    pub rank: Option<Rank>,
+    /// The acts whose cuts decide together, by rising id (A5).
+    pub by: Vec<EntryId>,
+}
+
 /// The evaluation of a set.
 #[derive(Clone, Debug)]
 pub struct Authority {
@@ -324,6 +333,15 @@ impl Authority {
     pub fn grant(&self, grant: &GrantId) -> Option<(MemberId, Capability)> {
         let granted = self.grounds.grants.get(&self.grounds.resolve(*grant))?;
         (!granted.broken).then(|| (granted.subject, capability(granted)))
+    }
+
+    /// What ended a grant; `None` if nothing did. A grant that nothing ended may still not be
+    /// live: its own entry may not count.
+    #[must_use]
+    pub fn ended(&self, grant: &GrantId) -> Option<Ended> {
+        let granted = self.grounds.grants.get(&self.grounds.resolve(*grant))?;
+        let cutting = self.grounds.cuttings.get(granted.ended?)?;
+        Some(Ended { rank: cutting.rank, by: cutting.statements.clone() })
     }
 
     /// Forked logs: the children of every forked entry, by sequence number (L8).

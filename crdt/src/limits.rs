@@ -36,6 +36,10 @@ pub const WELCOME_KEYS: usize = 512;
 pub const SEALED_BOX_BYTES: usize = 56 * 1024;
 /// Entries without their predecessors that wait, per replica (L2).
 pub const PARKED_ENTRIES: usize = 4096;
+/// Bytes of payloads of those that wait.
+pub const PARKED_BYTES: usize = 16 * 1024 * 1024;
+/// Members' nodes that one node looks for by itself.
+pub const SOUGHT_PEERS: usize = 24;
 /// Ids in the locator of one want.
 pub const LOCATOR_IDS: usize = 40;
 /// Runs of payloads that one message asks for.

@@ -103,6 +103,18 @@ impl Ports {
         before != *self
     }
 
+    /// Whether each address that was asked for has one of its sort among those listened on.
+    #[must_use]
+    pub fn cover(asked: &[Multiaddr], listening: &[Vec<u8>]) -> bool {
+        let kind = |address: &Multiaddr| sort(address).map(|(sort, _)| sort);
+        let up: Vec<Option<Sort>> = listening
+            .iter()
+            .filter_map(|bytes| Multiaddr::try_from(bytes.clone()).ok())
+            .map(|address| kind(&address))
+            .collect();
+        asked.iter().all(|address| up.contains(&kind(address)))
+    }
+
     const fn slot(&mut self, sort: Sort) -> &mut u16 {
         match sort {
             Sort::Tcp4 => &mut self.tcp4,

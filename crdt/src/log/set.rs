@@ -23,6 +23,8 @@ pub struct Slot {
     pub grant: GrantId,
     /// What it is.
     pub kind: Kind,
+    /// How many control entries its author had seen (K2).
+    pub seen: u32,
 }
 
 /// One device's log: a chain, or a tree if the device forked it.
@@ -130,7 +132,12 @@ impl LogSet {
                 }
             }
         }
-        let slot = Slot { prev: header.prev, grant: header.grant, kind: header.kind };
+        let slot = Slot {
+            prev: header.prev,
+            grant: header.grant,
+            kind: header.kind,
+            seen: header.seen.count,
+        };
         let evicted = self.place(*id, header.device, header.seq, slot, control);
         if evicted.contains(id) {
             Err(EntryRefused::TooManyBranches)

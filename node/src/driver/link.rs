@@ -26,8 +26,6 @@ pub(super) struct Stream {
     pub(super) peer: TransportKey,
     /// What it is for.
     pub(super) protocol: Protocol,
-    /// Whether anything came from the other end.
-    pub(super) heard: bool,
     outgoing: Outgoing,
     /// Whether the network has written all that it was given.
     credit: bool,
@@ -48,6 +46,8 @@ pub(super) struct Link {
     pub(super) unreachable: BTreeSet<TransportKey>,
     /// Where others may reach this node, as binary multiaddrs.
     pub(super) listening: Vec<Vec<u8>>,
+    /// Whether anyone ever said a word on a request to join.
+    pub(super) answered: bool,
     /// Gossip that waits for a verdict.
     tokens: BTreeSet<GossipToken>,
     /// Messages dealt with, of which the network is to be told when all of them are on disk.
@@ -111,14 +111,14 @@ impl Link {
     /// A stream was opened: it may be written to.
     pub(super) fn opened(&mut self, session: SessionId, peer: TransportKey, protocol: Protocol) {
         let outgoing = Outgoing::default();
-        let stream = Stream { peer, protocol, heard: false, outgoing, credit: true };
+        let stream = Stream { peer, protocol, outgoing, credit: true };
         self.streams.insert(session, stream);
     }
 
     /// A message came on an open stream.
     pub(super) fn heard(&mut self, session: SessionId) -> bool {
-        let Some(stream) = self.streams.get_mut(&session) else { return false };
-        stream.heard = true;
+        let Some(stream) = self.streams.get(&session) else { return false };
+        self.answered |= stream.protocol == Protocol::Join;
         self.taken.push(session);
         true
     }

@@ -198,3 +198,93 @@ fn remove(path: &Path) -> io::Result<()> {
         done => done,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Store as _;
+    use super::*;
+
+    const PASSPHRASE: &str = "a quiet heron";
+
+    fn init(home: &Home) -> Result<SqliteStore, StorageError> {
+        home.init_with_cost(PASSPHRASE, VaultCost::FOR_TESTS)
+    }
+
+    #[test]
+    fn a_home_is_made_once_and_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b");
+        let home = Home::open(&path).unwrap();
+        assert!(!home.has_store());
+        assert!(matches!(home.unlock(PASSPHRASE), Err(StorageError::NoStore)));
+        let mut store = init(&home).unwrap();
+        store.set_setting("name", b"value").unwrap();
+        assert!(home.has_store());
+        drop(store);
+        assert!(matches!(init(&home), Err(StorageError::AlreadyThere)));
+        drop(home);
+        let home = Home::open(&path).unwrap();
+        let store = home.unlock(PASSPHRASE).unwrap();
+        assert_eq!(**store.setting("name").unwrap().unwrap(), *b"value");
+    }
+
+    #[test]
+    fn one_process_has_a_home_as_long_as_it_or_its_store_lives() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::open(folder.path()).unwrap();
+        let store = init(&home).unwrap();
+        let locked = || match Home::open(folder.path()) {
+            Err(StorageError::Locked { pid }) => pid == Some(std::process::id()),
+            _ => false,
+        };
+        assert!(locked());
+        drop(home);
+        assert!(locked());
+        drop(store);
+        assert!(Home::open(folder.path()).is_ok());
+    }
+
+    #[test]
+    fn nobody_else_can_look_into_a_home() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        let home = Home::open(folder.path()).unwrap();
+        let mut store = init(&home).unwrap();
+        store.set_setting("name", b"value").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(folder.path()), 0o700);
+        let mut names = Vec::new();
+        for file in fs::read_dir(folder.path()).unwrap() {
+            let path = file.unwrap().path();
+            assert_eq!(mode(&path), 0o600, "{path:?}");
+            names.push(path.file_name().unwrap().to_owned());
+        }
+        names.sort();
+        assert_eq!(names, ["lock", "salt", "store.db", "store.db-wal"]);
+    }
+
+    #[test]
+    fn an_interrupted_init_starts_afresh() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::open(folder.path()).unwrap();
+        let draft = folder.path().join(SALT_DRAFT);
+        fs::write(&draft, "half").unwrap();
+        assert!(matches!(home.unlock(PASSPHRASE), Err(StorageError::NoStore)));
+        fs::write(folder.path().join(STORE_FILE), "half").unwrap();
+        drop(init(&home).unwrap());
+        assert!(!draft.exists());
+        home.unlock(PASSPHRASE).unwrap();
+    }
+
+    #[test]
+    fn a_store_whose_salt_is_lost_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::open(folder.path()).unwrap();
+        drop(init(&home).unwrap());
+        let salt = fs::read(folder.path().join(SALT_FILE)).unwrap();
+        fs::remove_file(folder.path().join(SALT_FILE)).unwrap();
+        assert!(matches!(init(&home), Err(StorageError::Damaged { .. })));
+        fs::write(folder.path().join(SALT_FILE), salt).unwrap();
+        home.unlock(PASSPHRASE).unwrap();
+    }
+}

@@ -45,10 +45,11 @@ mod tests {
             let id: [u8; 32] = std::array::from_fn(|place| seed.wrapping_mul(31) ^ place as u8);
             let written = EntryId::from_bytes(id).to_string();
             for length in 0..=WRITTEN_LENGTH {
-                let (low, high) = range(&written[..length]).unwrap();
+                let prefix = written.get(..length).unwrap();
+                let (low, high) = range(prefix).unwrap();
                 assert!(low <= id && id <= high, "{written} {length}");
-                assert!(EntryId::from_bytes(low).to_string().starts_with(&written[..length]));
-                assert!(EntryId::from_bytes(high).to_string().starts_with(&written[..length]));
+                assert!(EntryId::from_bytes(low).to_string().starts_with(prefix));
+                assert!(EntryId::from_bytes(high).to_string().starts_with(prefix));
             }
             assert_eq!(range(&written), Some((id, id)));
         }

@@ -52,6 +52,7 @@ impl SqliteStore {
     ) -> Result<Self, StorageError> {
         let connection = schema::connect(path)?;
         connection.execute_batch(&key.pragma())?;
+        schema::must_be_encrypted(&connection)?;
         Self::prepare(connection, lock)
     }
 

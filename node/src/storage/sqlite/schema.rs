@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use crate::storage::StorageError;
 
@@ -23,6 +23,13 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StorageError> {
     )?;
     connection.execute_batch("PRAGMA cipher_log_level = NONE;")?;
     Ok(connection)
+}
+
+/// SQLite without encryption ignores the key in silence: then nothing is opened.
+pub(super) fn must_be_encrypted(connection: &Connection) -> Result<(), StorageError> {
+    let status: Option<String> =
+        connection.query_row("PRAGMA cipher_status", [], |row| row.get(0)).optional()?;
+    if status.as_deref() == Some("1") { Ok(()) } else { Err(StorageError::Failed { code: 0 }) }
 }
 
 /// After the key: the first look into the file, so a key that does not fit is found here.
