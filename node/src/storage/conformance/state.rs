@@ -84,7 +84,7 @@ pub(super) fn a_snapshot_has_all_that_a_replica_is_opened_with(store: &mut dyn S
     let snapshot = store.snapshot(group).unwrap();
     assert_eq!(snapshot.group, group);
     assert_eq!(*snapshot.persona, b"after");
-    assert_eq!(snapshot.missing, [bare.clone()]);
+    assert_eq!(snapshot.missing, std::slice::from_ref(&bare));
     let epochs = [(epoch(1), Zeroizing::new([1; 32])), (epoch(2), Zeroizing::new([2; 32]))];
     assert_eq!(snapshot.epochs, epochs);
     assert_eq!(snapshot.requests, [vec![2; 3], vec![1; 3]]);

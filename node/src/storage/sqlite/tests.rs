@@ -1,5 +1,7 @@
 //! What can be seen only with a file: what is in its bytes, a crash, a full disk, damage.
 
+#![expect(clippy::arithmetic_side_effects, reason = "test code")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -197,7 +199,7 @@ fn c5_what_was_erased_is_in_no_page_of_the_file() {
     let hidden = PostState::Hidden(EntryId::from_bytes([6; 32]));
     let hide = |number| row(&PostRow { state: hidden, ..post(number, 255, &word(number), 1) });
     store.write(group, &[hide(1), hide(3)]).unwrap();
-    let stays = |number: &u8| number % 3 == 0;
+    let stays = |number: &u8| number.is_multiple_of(3);
     for batch in [0..50_u8, 50..51, 51..200] {
         let mut writes = Vec::new();
         for number in batch.filter(|number| !stays(number)) {
@@ -289,7 +291,7 @@ fn s4_a_log_that_ends_anywhere_holds_whole_transactions_only() {
         let copy = crash(&folder);
         fs::write(copy.path().join("store.db-wal"), &log[..cut]).unwrap();
         let held = unlock(&copy).snapshot(group(1)).unwrap().entries.len();
-        assert!(held % 2 == 0 && held >= before, "{cut} {held}");
+        assert!(held.is_multiple_of(2) && held >= before, "{cut} {held}");
         before = held;
     }
     assert_eq!(before, 12);
