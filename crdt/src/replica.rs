@@ -13,8 +13,11 @@ mod acts;
 mod author;
 mod documents;
 pub mod effect;
+mod erasing;
+mod exchange;
 mod explain;
 mod found;
+mod gossip;
 mod holdings;
 mod ingest;
 pub mod input;
@@ -22,9 +25,11 @@ mod joining;
 mod keys;
 mod materialise;
 mod outcome;
+mod passport;
 mod peers;
 mod persona;
 mod posts;
+mod reading;
 mod sessions;
 pub mod snapshot;
 
@@ -136,6 +141,7 @@ impl Replica {
             Input::Command { id, command } => self.command(now, rng, id, command, &mut out),
             Input::Connected { peer } => self.connected(now, peer, &mut out),
             Input::Disconnected { peer } => self.peers.disconnected(peer),
+            Input::NotOpened { peer, protocol } => self.peers.not_opened(peer, protocol),
             Input::Session { session, event } => {
                 self.session_event(now, rng, session, event, &mut out);
             }

@@ -28,6 +28,13 @@ pub enum Input {
         /// Who.
         peer: TransportKey,
     },
+    /// A stream that was asked for could not be opened.
+    NotOpened {
+        /// To whom.
+        peer: TransportKey,
+        /// What for.
+        protocol: Protocol,
+    },
     /// Something happened on a stream.
     Session {
         /// Which stream.

@@ -66,6 +66,11 @@ impl Peers {
         true
     }
 
+    /// The stream that was asked for will not come: it may be asked for again.
+    pub(crate) fn not_opened(&mut self, peer: TransportKey, protocol: Protocol) {
+        self.opening.remove(&(peer, protocol));
+    }
+
     fn begun(&mut self, now: Timestamp, peer: TransportKey) {
         self.stirred.remove(&peer);
         if let Some(last) = self.connected.get_mut(&peer) {
