@@ -6,7 +6,7 @@ pub const RUN_ENTRIES: usize = 256;
 pub const PAYLOAD_BYTES: usize = 64 * 1024;
 /// Bytes of a document change once inflated (C3).
 pub const CHANGE_BYTES: usize = 48 * 1024;
-/// Bytes of one message between peers, and of one gossiped entry.
+/// Bytes of one message between peers.
 pub const MESSAGE_BYTES: usize = 1024 * 1024;
 /// Bytes of the payloads that one run message carries; the rest of the message is headers.
 pub const RUN_PAYLOAD_BYTES: usize = 512 * 1024;
@@ -36,6 +36,10 @@ pub const WELCOME_KEYS: usize = 512;
 pub const SEALED_BOX_BYTES: usize = 56 * 1024;
 /// Entries without their predecessors that wait, per replica (L2).
 pub const PARKED_ENTRIES: usize = 4096;
+/// Bytes of payloads of those that wait.
+pub const PARKED_BYTES: usize = 16 * 1024 * 1024;
+/// Members' nodes that one node looks for by itself.
+pub const SOUGHT_PEERS: usize = 24;
 /// Ids in the locator of one want.
 pub const LOCATOR_IDS: usize = 40;
 /// Runs of payloads that one message asks for.

@@ -7,8 +7,36 @@
 //!
 //! This module decides nothing about membership: it moves bytes of bounded size between this node
 //! and peers whose key the transport proved, and does as it is told about who may take part.
+//!
+//! What must stay true:
+//!
+//! - Nothing is shared between two personas: key, ports, address book and agent string are those of
+//!   one Swarm (I3).
+//! - Nobody outside the set of members is in a mesh or fan-out, or has a message delivered (S3).
+//! - Everything that a stranger can make grow has a bound in [`policy`].
+//! - The event loop always takes commands, so that it and the driver never wait for each other.
+//! - No address and no peer id is logged above trace. The crates underneath do log them: a
+//!   subscriber turns off the targets of [`policy::QUIET_TARGETS`].
+
+pub mod policy;
+
+mod behaviour;
+mod discovery;
+mod event_loop;
+mod framing;
+mod gate;
+mod gossip;
+mod reconnect;
+mod sessions;
+mod streams;
+mod transport;
 
 use std::collections::BTreeSet;
+use std::future::Future;
+
+use cairn_crdt::crypto::signing::SigningKey;
+use libp2p::Multiaddr;
+use tokio::sync::mpsc;
 
 use cairn_crdt::id::TransportKey;
 use cairn_crdt::replica::effect::Verdict;
@@ -35,7 +63,8 @@ pub enum NetworkCommand {
         /// Who.
         peer: TransportKey,
     },
-    /// Open a stream to a connected peer; answered by [`NetworkEvent::SessionOpened`].
+    /// Open a stream to a connected peer; answered by [`NetworkEvent::SessionOpened`] or
+    /// [`NetworkEvent::NotOpened`].
     Open {
         /// Who.
         peer: TransportKey,
@@ -97,6 +126,14 @@ pub enum NetworkEvent {
         /// Whether this node opened it.
         initiated: bool,
     },
+    /// A stream that was asked for could not be opened: the peer is not connected, does not speak
+    /// the protocol, or has as many streams as it may have.
+    NotOpened {
+        /// The other end.
+        peer: TransportKey,
+        /// What for.
+        protocol: Protocol,
+    },
     /// A whole message came. No other comes on this stream before [`NetworkCommand::Taken`].
     Message {
         /// The stream.
@@ -124,4 +161,61 @@ pub enum NetworkEvent {
         /// Why, for a person.
         why: String,
     },
+}
+
+/// What a persona's network needs to start.
+pub struct NetworkConfig {
+    /// The persona's transport key: its peer id is made from it and from nothing else (I3).
+    pub key: SigningKey,
+    /// The hash that names the gossip topic (S3).
+    pub topic: [u8; 32],
+    /// Where to listen. Port 0 lets the system choose; [`NetworkEvent::Listening`] says what it
+    /// chose. TCP, and QUIC version 1 over UDP.
+    pub listen: Vec<Multiaddr>,
+    /// Whether to find peers by multicast on the local network. This announces the peer id and the
+    /// addresses of the persona to everyone on that network, and to see two personas announced
+    /// from one address is to know that they share a machine.
+    pub mdns: bool,
+    /// Seed for the jitter of the pauses between attempts to connect; random.
+    pub jitter: [u8; 32],
+}
+
+/// Why a network could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    /// The key is not one that a peer id can be made from.
+    #[error("the transport key of this group cannot be used: restore the store from a backup")]
+    Key,
+    /// The system did not give what the transports need.
+    #[error("the network could not be set up: {0}")]
+    Setup(String),
+    /// An address cannot be listened on.
+    #[error("cannot listen at the address number {position} of --listen: {why}")]
+    Listen {
+        /// Which of [`NetworkConfig::listen`], from 1.
+        position: usize,
+        /// What the system said, without the address.
+        why: String,
+    },
+}
+
+/// The network of one persona.
+pub struct Network;
+
+impl Network {
+    /// Starts to listen. Nothing happens until the returned future is polled; it ends after
+    /// [`NetworkCommand::Shutdown`], or when the other end of either channel is gone. To be called
+    /// inside a Tokio runtime.
+    ///
+    /// # Errors
+    /// When the key cannot be used or an address cannot be listened on.
+    pub fn start(
+        config: NetworkConfig,
+        events: mpsc::Sender<NetworkEvent>,
+    ) -> Result<(mpsc::Sender<NetworkCommand>, impl Future<Output = ()> + Send + use<>), NetworkError>
+    {
+        let (sender, commands) = mpsc::channel(policy::COMMANDS);
+        let event_loop = event_loop::EventLoop::new(config, commands, events)?;
+        Ok((sender, event_loop.run()))
+    }
 }

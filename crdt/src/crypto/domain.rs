@@ -22,6 +22,8 @@ pub const SEEN: &str = "cairn 2026 v1 seen";
 pub const REQUEST: &str = "cairn 2026 v1 request";
 /// Gossip topic of a group (S3).
 pub const TOPIC: &str = "cairn 2026 v1 topic";
+/// Id of a gossiped message (S3).
+pub const GOSSIP: &str = "cairn 2026 v1 gossip";
 
 /// HKDF info: member key from the recovery seed and the group's salt (I1).
 pub const DERIVE_MEMBER: &str = "cairn 2026 v1 derive member";

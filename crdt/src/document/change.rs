@@ -1,7 +1,7 @@
 //! Checking a change before anything is done with it (C3).
 //!
 //! Automerge panics on crafted changes and can be left with a document that no longer works. So a
-//! change is looked at three times: its counts on the bare bytes ([`super::scan`]), its canonical
+//! change is looked at three times: its counts on the bare bytes (`scan`), its canonical
 //! form by writing it again, and every operation against the profile of the document's kind. What
 //! depends on other changes (do its predecessors exist, is it the next of its actor) is looked at
 //! in the rebuild ([`super::rebuild`]). Every call into Automerge on the way has unwinding caught.

@@ -11,7 +11,7 @@ use crate::document::change::{Actor, ChangeRefused, CheckedChange, check, guarde
 use crate::document::profile::{Field, Scalar, Values};
 use crate::document::rebuild;
 use crate::id::EntryId;
-use crate::limits::CHANGE_OPS;
+use crate::limits::{CHANGE_BYTES, CHANGE_OPS};
 use crate::time::Timestamp;
 
 pub mod act;
@@ -42,6 +42,19 @@ impl DocumentKind {
     /// All of them.
     pub const ALL: [Self; 6] =
         [Self::Profile, Self::Thread, Self::Post, Self::Response, Self::Agreement, Self::Act];
+
+    /// Its number, as stores keep it: its place in [`Self::ALL`].
+    #[must_use]
+    pub fn number(self) -> u8 {
+        let place = Self::ALL.iter().position(|kind| *kind == self);
+        place.and_then(|place| u8::try_from(place).ok()).unwrap_or(u8::MAX)
+    }
+
+    /// The kind with this number.
+    #[must_use]
+    pub fn of(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
 
     /// The keys that a document of this kind has.
     #[must_use]
@@ -99,6 +112,9 @@ pub enum CannotWrite {
     /// The content is of another kind, or changes a key that stays as created.
     #[error("this part of a document cannot be edited")]
     Fixed,
+    /// Within the bounds of each part, but too large as one change.
+    #[error("this is too long to be written at once: shorten it, or write it in two steps")]
+    TooLarge,
     /// What would be written would be refused by others.
     #[error("the text cannot be written: {0}")]
     Refused(#[from] ChangeRefused),
@@ -153,9 +169,7 @@ impl Content {
             let mut document = Automerge::new();
             self.write(&mut document, None, actor, written)
         });
-        let bytes = bytes.ok_or(ChangeRefused::Unreadable)?;
-        check(self.kind(), true, &bytes, actor)?;
-        Ok(bytes)
+        self.written(true, bytes, actor)
     }
 
     /// The change that makes a document, of which `existing` are the changes, hold this content.
@@ -187,8 +201,21 @@ impl Content {
             let mut document = rebuild::merged(&standing)?;
             self.write(&mut document, Some(&old), actor, written)
         });
+        self.written(false, bytes, actor)
+    }
+
+    /// A change of this build's own goes through the same check as another's.
+    fn written(
+        &self,
+        creation: bool,
+        bytes: Option<Vec<u8>>,
+        actor: Actor,
+    ) -> Result<Vec<u8>, CannotWrite> {
         let bytes = bytes.ok_or(ChangeRefused::Unreadable)?;
-        check(kind, false, &bytes, actor)?;
+        if bytes.len() > CHANGE_BYTES {
+            return Err(CannotWrite::TooLarge);
+        }
+        check(self.kind(), creation, &bytes, actor)?;
         Ok(bytes)
     }
 

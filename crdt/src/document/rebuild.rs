@@ -15,7 +15,7 @@ use crate::document::change::{Actor, ChangeHash, CheckedChange, OpId, Operation,
 use crate::document::kinds::{Content, DocumentKind};
 use crate::document::profile::{Scalar, Values};
 use crate::document::view::View;
-use crate::id::EntryId;
+use crate::id::{EntryId, MemberId};
 use crate::limits::DOCUMENT_CHANGES;
 
 /// A document, rebuilt.
@@ -102,21 +102,22 @@ pub(super) fn standing<'a>(
 }
 
 /// Void entries of a shared document that a counted entry of another member depends on, directly
-/// or through others: their changes are part of the document all the same (C4). Each change is
-/// given with whatever tells members apart.
+/// or through others: their changes are part of the document all the same (C4).
 #[must_use]
-pub fn lent<M: PartialEq>(
-    counted: &[(M, &CheckedChange)],
-    void: &[(EntryId, M, &CheckedChange)],
+pub fn lent(
+    counted: &[(MemberId, &CheckedChange)],
+    void: &[(EntryId, MemberId, &CheckedChange)],
 ) -> BTreeSet<EntryId> {
-    let by_hash: BTreeMap<ChangeHash, &(EntryId, M, &CheckedChange)> =
-        void.iter().map(|item| (item.2.hash(), item)).collect();
+    let by_hash: BTreeMap<ChangeHash, (EntryId, MemberId, &CheckedChange)> =
+        void.iter().map(|item| (item.2.hash(), *item)).collect();
     let mut lent = BTreeSet::new();
-    let mut open: Vec<(&M, &CheckedChange)> = counted.iter().map(|(m, c)| (m, *c)).collect();
+    let mut seen = BTreeSet::new();
+    let mut open = counted.to_vec();
     while let Some((member, change)) = open.pop() {
         for dependency in change.dependencies() {
             let Some((entry, author, needed)) = by_hash.get(dependency) else { continue };
-            if author != member && lent.insert(*entry) {
+            if *author != member && seen.insert((member, *entry)) {
+                lent.insert(*entry);
                 open.push((member, needed));
             }
         }

@@ -68,6 +68,13 @@ impl Creation {
         Self { owner, random, kind }
     }
 
+    /// Whether a document of this kind is owned as these parts say: shared kinds are shared, all
+    /// others have an owner (C1).
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.kind.is_shared() == (self.owner == Owner::Shared)
+    }
+
     /// The id of the document that is created with these parts in a group: hash of (label, group,
     /// encoded parts). The kind is one of the parts, so that one id is never of two kinds.
     #[must_use]
@@ -95,6 +102,14 @@ pub struct Envelope {
     pub creation: Option<Creation>,
     /// The key of the body.
     pub key: DocumentKey,
+}
+
+impl Envelope {
+    /// Whether the parts of a creation are sound and make the document's id (C1).
+    fn is_sound(&self, group: GroupId) -> bool {
+        self.creation
+            .is_none_or(|creation| creation.is_sound() && creation.document(group) == self.document)
+    }
 }
 
 /// The payload of a content entry.
@@ -125,8 +140,8 @@ pub enum CannotSeal {
     /// The envelope carries another key than the body would be sealed under.
     #[error("K5: the envelope carries another key than the one used")]
     OtherKey,
-    /// The envelope names a document that its parts do not make.
-    #[error("C1: the document's id is not made of its parts")]
+    /// The envelope names a document that its parts do not make, or they are unsound.
+    #[error("C1: the document's id is not made of sound parts")]
     OtherDocument,
 }
 
@@ -145,11 +160,12 @@ pub enum CannotOpen {
     /// A seal does not open with the key that it names: the author's fault.
     #[error("K5: the seal does not open")]
     Damaged,
-    /// It opens but holds nothing that can be read: the author's fault.
+    /// It opens but holds nothing that this build can read: the author's fault, or a kind of
+    /// document that only newer builds know.
     #[error("K5: what is sealed is malformed")]
     Malformed,
-    /// The document's id is not the hash of the parts: the author's fault.
-    #[error("C1: the document's id is not made of its parts")]
+    /// The document's id is not the hash of the parts, or they are unsound: the author's fault.
+    #[error("C1: the document's id is not made of sound parts")]
     OtherDocument,
 }
 
@@ -171,7 +187,7 @@ pub fn seal<R: CryptoRng>(
         DocumentKey::Fresh(fresh) if fresh != key => return Err(CannotSeal::OtherKey),
         _ => {}
     }
-    if envelope.creation.is_some_and(|creation| creation.document(group) != envelope.document) {
+    if !envelope.is_sound(group) {
         return Err(CannotSeal::OtherDocument);
     }
     if change.len() > CHANGE_BYTES {
@@ -217,12 +233,48 @@ pub fn open(
     known: Option<Envelope>,
     key_of: impl Fn(&EntryId) -> Option<SymmetricKey>,
 ) -> Result<Opened, CannotOpen> {
+    let Sealing::Sealed { nonce, .. } = header.sealing else {
+        return Err(CannotOpen::NotContent);
+    };
+    let content: SealedContent =
+        codec::decode(payload, PAYLOAD_BYTES).map_err(|_| CannotOpen::Malformed)?;
+    let envelope = envelope_of(header, &content, secret, known)?;
+    let associated = header.associated();
+    let key = match &envelope.key {
+        DocumentKey::Fresh(key) => key.clone(),
+        DocumentKey::Of(entry) => key_of(entry).ok_or(CannotOpen::NoDocumentKey(*entry))?,
+    };
+    let packed =
+        key.open(&nonce, &associated, content.body.as_slice()).map_err(|_| CannotOpen::Damaged)?;
+    let change = unpacked(&packed).ok_or(CannotOpen::Malformed)?;
+    Ok(Opened { envelope, change })
+}
+
+/// Opens the envelope alone: which document an entry is of, and where its key is.
+///
+/// # Errors
+/// As [`open`], but for the body.
+pub fn open_envelope(
+    header: &Header,
+    payload: &[u8],
+    secret: Option<&EpochSecret>,
+    known: Option<Envelope>,
+) -> Result<Envelope, CannotOpen> {
+    let content: SealedContent =
+        codec::decode(payload, PAYLOAD_BYTES).map_err(|_| CannotOpen::Malformed)?;
+    envelope_of(header, &content, secret, known)
+}
+
+fn envelope_of(
+    header: &Header,
+    content: &SealedContent,
+    secret: Option<&EpochSecret>,
+    known: Option<Envelope>,
+) -> Result<Envelope, CannotOpen> {
     let Sealing::Sealed { epoch, nonce } = header.sealing else {
         return Err(CannotOpen::NotContent);
     };
     let group = header.group();
-    let content: SealedContent =
-        codec::decode(payload, PAYLOAD_BYTES).map_err(|_| CannotOpen::Malformed)?;
     let associated = header.associated();
     let envelope = match (secret, known) {
         (Some(secret), _) => {
@@ -238,17 +290,10 @@ pub fn open(
         (None, Some(known)) => known,
         (None, None) => return Err(CannotOpen::NoKey),
     };
-    if envelope.creation.is_some_and(|creation| creation.document(group) != envelope.document) {
+    if !envelope.is_sound(group) {
         return Err(CannotOpen::OtherDocument);
     }
-    let key = match &envelope.key {
-        DocumentKey::Fresh(key) => key.clone(),
-        DocumentKey::Of(entry) => key_of(entry).ok_or(CannotOpen::NoDocumentKey(*entry))?,
-    };
-    let packed =
-        key.open(&nonce, &associated, content.body.as_slice()).map_err(|_| CannotOpen::Damaged)?;
-    let change = unpacked(&packed).ok_or(CannotOpen::Malformed)?;
-    Ok(Opened { envelope, change })
+    Ok(envelope)
 }
 
 /// Codec, then the change, compressed if that is shorter; padded.

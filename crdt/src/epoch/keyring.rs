@@ -7,6 +7,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use rand_core::CryptoRng;
+
 use crate::crypto::aead::SymmetricKey;
 use crate::crypto::agreement::SecretKey;
 use crate::document::sealing::{DocumentKey, Envelope};
@@ -97,7 +99,7 @@ impl Keyring {
         epoch
     }
 
-    /// Opens a mint for this device, and what it carries of the epochs before it (K6). A history
+    /// Opens a mint for this device, from an entry whose signature was checked, and what it carries of the epochs before it (K6). A history
     /// that does not open is the minter's fault and costs its recipients the history only.
     /// Returns the epochs that were not held before.
     ///
@@ -135,6 +137,26 @@ impl Keyring {
         if let DocumentKey::Fresh(key) = &envelope.key {
             let held = HeldKey { document: envelope.document, key: key.clone() };
             self.documents.insert(entry, held);
+        }
+    }
+
+    /// The key for the next change of a document that is written under `epoch` (K5): the one that
+    /// the document's last fresh key is, if that was sealed under the same epoch and is held;
+    /// otherwise, and for a new document, a fresh one. `last`: the entry that carried the last
+    /// fresh key, and its epoch.
+    pub fn key_to_write<R: CryptoRng>(
+        &self,
+        rng: &mut R,
+        epoch: EpochId,
+        last: Option<(EntryId, EpochId)>,
+    ) -> (DocumentKey, SymmetricKey) {
+        let usable = last.filter(|(_, sealed)| *sealed == epoch);
+        match usable.and_then(|(entry, _)| Some((entry, self.document_key(entry)?))) {
+            Some((entry, key)) => (DocumentKey::Of(entry), key.clone()),
+            None => {
+                let key = SymmetricKey::generate(rng);
+                (DocumentKey::Fresh(key.clone()), key)
+            }
         }
     }
 

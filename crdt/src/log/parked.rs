@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::id::{EntryId, MemberId};
-use crate::limits::PARKED_ENTRIES;
+use crate::limits::{PARKED_BYTES, PARKED_ENTRIES};
 use crate::log::run::{Entry, Verified};
 
 /// What an entry waits for.
@@ -22,6 +22,7 @@ pub struct Parked {
     waiting: BTreeMap<EntryId, (Awaited, Verified<Entry>)>,
     by_awaited: BTreeMap<Awaited, BTreeSet<EntryId>>,
     order: VecDeque<EntryId>,
+    bytes: usize,
 }
 
 impl Parked {
@@ -31,7 +32,8 @@ impl Parked {
         if self.waiting.contains_key(&id) {
             return;
         }
-        while self.waiting.len() >= PARKED_ENTRIES {
+        self.bytes = self.bytes.saturating_add(size(&entry));
+        while self.waiting.len() >= PARKED_ENTRIES || self.bytes > PARKED_BYTES {
             match self.order.pop_front() {
                 Some(oldest) => drop(self.take(oldest)),
                 None => break,
@@ -68,6 +70,7 @@ impl Parked {
 
     fn take(&mut self, id: EntryId) -> Option<Verified<Entry>> {
         let (awaited, entry) = self.waiting.remove(&id)?;
+        self.bytes = self.bytes.saturating_sub(size(&entry));
         if let Some(ids) = self.by_awaited.get_mut(&awaited) {
             ids.remove(&id);
             if ids.is_empty() {
@@ -76,4 +79,9 @@ impl Parked {
         }
         Some(entry)
     }
+}
+
+/// Bytes of an entry's payload.
+fn size(entry: &Verified<Entry>) -> usize {
+    entry.get().payload.as_ref().map_or(0, Vec::len)
 }

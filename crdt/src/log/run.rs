@@ -10,7 +10,7 @@ use crate::crypto::aead::Nonce;
 use crate::crypto::domain;
 use crate::crypto::signing::{Signature, SigningKey, verify};
 use crate::id::{DeviceId, EntryId, EpochId, GrantId, GroupId, PayloadHash};
-use crate::limits::{MESSAGE_BYTES, PAYLOAD_BYTES, RUN_ENTRIES};
+use crate::limits::{MESSAGE_BYTES, PAYLOAD_BYTES, RUN_ENTRIES, RUN_PAYLOAD_BYTES};
 use crate::log::entry::{Header, Kind, SUITE, Sealing, Seen, VERSION, payload_hash};
 
 /// A signed run as sent and received. Its entries cannot be reached before [`Run::verify`].
@@ -139,6 +139,46 @@ impl Run {
             signature,
             payloads: List::new(payloads).ok()?,
         })
+    }
+
+    /// The longest run that can be made from the beginning of `entries`, which follow one another
+    /// in one log, and how many of them it takes. It ends at an entry whose signature is kept, and
+    /// its payloads are at most [`RUN_PAYLOAD_BYTES`]; where even the shortest run would be more,
+    /// it goes without some of its content. A genesis stands alone: it does not name its group.
+    ///
+    /// Returns `None` if no signature is kept within [`RUN_ENTRIES`].
+    #[must_use]
+    pub fn first_of(entries: &[Entry], with_content: bool) -> Option<(Self, usize)> {
+        let mut end = None;
+        let mut bytes = 0_usize;
+        for (index, entry) in entries.iter().enumerate().take(RUN_ENTRIES) {
+            let counted = with_content || entry.header.kind.is_control();
+            let size = entry.payload.as_ref().filter(|_| counted).map_or(0, Vec::len);
+            bytes = bytes.saturating_add(size);
+            if bytes > RUN_PAYLOAD_BYTES && end.is_some() {
+                break;
+            }
+            if entry.signature.is_some() {
+                end = index.checked_add(1);
+            }
+            if entry.header.group == GroupId::GENESIS {
+                break;
+            }
+        }
+        let taken = entries.get(..end?)?;
+        let mut left = RUN_PAYLOAD_BYTES;
+        let lightened: Vec<Entry> = taken
+            .iter()
+            .map(|entry| {
+                let size = entry.payload.as_ref().map_or(0, Vec::len);
+                let kept = entry.header.kind.is_control() || (with_content && size <= left);
+                if kept {
+                    left = left.saturating_sub(size);
+                }
+                Entry { payload: entry.payload.clone().filter(|_| kept), ..entry.clone() }
+            })
+            .collect();
+        Some((Self::new(&lightened, with_content)?, taken.len()))
     }
 
     /// The bytes.

@@ -5,7 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::capability::revocation::PinRight;
+use crate::crypto::domain;
 use crate::id::{DeviceId, EntryId, GrantId, GroupId};
+use crate::identity::device::Rotate;
+use crate::identity::member;
 use crate::limits::FORK_BRANCHES;
 use crate::log::entry::{Control, Kind, Seen};
 use crate::log::run::{Entry, Verified};
@@ -19,6 +23,8 @@ pub struct Slot {
     pub grant: GrantId,
     /// What it is.
     pub kind: Kind,
+    /// How many control entries its author had seen (K2).
+    pub seen: u32,
 }
 
 /// One device's log: a chain, or a tree if the device forked it.
@@ -66,6 +72,9 @@ pub enum EntryRefused {
     /// A log opens with something other than a card or the genesis (I2).
     #[error("I2: a log opens with neither a card nor the genesis")]
     NoCard,
+    /// A signature inside a card, rotation, unlinking or pin does not hold (I2, A6, A8).
+    #[error("I2: a signature inside an entry does not hold")]
+    BadInnerSignature,
     /// A branch past the bound on forks (L8).
     #[error("L8: too many branches of one log")]
     TooManyBranches,
@@ -99,6 +108,12 @@ impl LogSet {
             ),
             _ => None,
         };
+        if control
+            .as_ref()
+            .is_some_and(|control| !signed_inside(self.group, header.device, control))
+        {
+            return Err(EntryRefused::BadInnerSignature);
+        }
         if header.seq == 0 {
             if header.prev != EntryId::NONE {
                 return Err(EntryRefused::BrokenChain);
@@ -117,7 +132,12 @@ impl LogSet {
                 }
             }
         }
-        let slot = Slot { prev: header.prev, grant: header.grant, kind: header.kind };
+        let slot = Slot {
+            prev: header.prev,
+            grant: header.grant,
+            kind: header.kind,
+            seen: header.seen.count,
+        };
         let evicted = self.place(*id, header.device, header.seq, slot, control);
         if evicted.contains(id) {
             Err(EntryRefused::TooManyBranches)
@@ -224,6 +244,35 @@ impl LogSet {
     #[must_use]
     pub const fn seen(&self) -> Seen {
         self.seen
+    }
+}
+
+/// Whether the signatures that a payload carries hold. They depend on the entry alone, so that
+/// checking them once, here, leaves the same set everywhere. Root acts depend on the council in
+/// force and are checked by the evaluation (A10).
+fn signed_inside(group: GroupId, device: DeviceId, control: &Control) -> bool {
+    let own = |label, member, (device, seq, entry), signature| {
+        member::verify_cut_of_own(label, group, member, (device, seq, entry), signature).is_ok()
+    };
+    match control {
+        Control::Card(card) => member::verify_card(group, device, card).is_ok(),
+        Control::Rotate(Rotate::Transport { key, signature }) => {
+            member::verify_transport(group, device, *key, signature).is_ok()
+        }
+        Control::Unlink(unlink) => own(
+            domain::SIGN_UNLINK,
+            unlink.member,
+            (unlink.device, unlink.seq, unlink.entry),
+            &unlink.signature,
+        ),
+        Control::Pin(pin) => match &pin.by {
+            PinRight::Rank => true,
+            PinRight::Member(member, signature) => {
+                let head = (pin.device, pin.head.seq, pin.head.entry);
+                own(domain::SIGN_PIN, *member, head, signature)
+            }
+        },
+        _ => true,
     }
 }
 

@@ -1,6 +1,9 @@
 //! All that can happen to a replica.
 
 use crate::capability::rank::Rank;
+use crate::crypto::signing::Signature;
+pub use crate::document::kinds::post::Wants;
+pub use crate::document::kinds::response::Word as ResponseWord;
 use crate::id::{DocumentId, EntryId, GrantId, MemberId, RequestId, TransportKey};
 use crate::log::entry::Header;
 use crate::time::Timestamp;
@@ -24,6 +27,13 @@ pub enum Input {
     Disconnected {
         /// Who.
         peer: TransportKey,
+    },
+    /// A stream that was asked for could not be opened.
+    NotOpened {
+        /// To whom.
+        peer: TransportKey,
+        /// What for.
+        protocol: Protocol,
     },
     /// Something happened on a stream.
     Session {
@@ -105,7 +115,7 @@ pub enum Load {
     Entries(Vec<EntryId>),
 }
 
-/// A content entry from the store. It was verified before it was stored.
+/// An entry from the store. It was verified before it was stored.
 #[derive(Clone, Debug)]
 pub struct Stored {
     /// Its id.
@@ -114,6 +124,8 @@ pub struct Stored {
     pub header: Header,
     /// Its payload as stored.
     pub payload: Vec<u8>,
+    /// Its signature, where that is kept.
+    pub signature: Option<Signature>,
     /// Its envelope, if it was opened before: [`super::effect::Write::Envelope`].
     pub envelope: Option<Vec<u8>>,
     /// When it came to this device.
@@ -259,34 +271,6 @@ pub struct Body {
     pub note: Option<String>,
     /// What the author would like back, if said.
     pub wants: Option<Wants>,
-}
-
-/// What an author would like back.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Wants {
-    /// To be heard.
-    JustListen,
-    /// Advice is welcome.
-    AdviceWelcome,
-    /// Stories of others in the same boat.
-    SameBoat,
-}
-
-/// A response in words.
-#[derive(
-    Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum ResponseWord {
-    /// I hear you.
-    Hear,
-    /// Same here.
-    Same,
-    /// Thank you.
-    Thanks,
-    /// Thinking of you.
-    Thinking,
 }
 
 /// A post brought from elsewhere.

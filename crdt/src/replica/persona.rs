@@ -1,7 +1,7 @@
 //! The persona behind a replica: its keys and its own view of where it stands. Kept in the
 //! encrypted store as one record.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
@@ -11,12 +11,12 @@ use crate::capability::invite::Code;
 use crate::codec;
 use crate::crypto::agreement::SecretKey;
 use crate::crypto::signing::SigningKey;
-use crate::id::{DeviceId, GroupId, InviteId, MemberId};
+use crate::id::{DeviceId, EntryId, GroupId, InviteId, MemberId};
 use crate::identity::member::MemberKey;
 use crate::time::Timestamp;
 
 /// Bytes that a stored persona may have.
-const RECORD_BYTES: usize = 64 * 1024;
+const RECORD_BYTES: usize = 16 * 1024 * 1024;
 
 /// Where a replica stands in its group, as far as it knows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -39,8 +39,10 @@ pub(crate) struct Persona {
     pub(crate) member: MemberKey,
     pub(crate) device: SigningKey,
     pub(crate) transport: SigningKey,
-    /// Newest last (K8).
-    pub(crate) prekeys: Vec<SecretKey>,
+    /// The prekey of the card.
+    pub(crate) prekey: SecretKey,
+    /// Those that took its place, newest last (K8).
+    pub(crate) later_prekeys: Vec<SecretKey>,
     pub(crate) state: ReplicaState,
     /// The last time that this device put on anything (C6).
     pub(crate) clock: Timestamp,
@@ -50,8 +52,8 @@ pub(crate) struct Persona {
     pub(crate) pseudonym: String,
     /// Invites of this member that admit without asking.
     pub(crate) at_once: BTreeSet<InviteId>,
-    /// Devices that this one has admitted and still owes a welcome (K3).
-    pub(crate) owed: BTreeSet<DeviceId>,
+    /// Devices that this one has admitted lately, and the entries whose keys it owes them (K3).
+    pub(crate) owed: BTreeMap<DeviceId, BTreeSet<EntryId>>,
     /// Receipts signed so far (S6).
     pub(crate) receipts: u64,
 }
@@ -69,7 +71,8 @@ struct Record {
     member: [u8; 32],
     device: [u8; 32],
     transport: [u8; 32],
-    prekeys: Vec<[u8; 32]>,
+    prekey: [u8; 32],
+    later_prekeys: Vec<[u8; 32]>,
     #[zeroize(skip)]
     state: ReplicaState,
     #[zeroize(skip)]
@@ -79,7 +82,7 @@ struct Record {
     #[zeroize(skip)]
     at_once: BTreeSet<InviteId>,
     #[zeroize(skip)]
-    owed: BTreeSet<DeviceId>,
+    owed: BTreeMap<DeviceId, BTreeSet<EntryId>>,
     receipts: u64,
 }
 
@@ -96,13 +99,14 @@ impl Persona {
             member,
             device: SigningKey::generate(rng),
             transport: SigningKey::generate(rng),
-            prekeys: vec![SecretKey::generate(rng)],
+            prekey: SecretKey::generate(rng),
+            later_prekeys: Vec::new(),
             state: ReplicaState::Waiting,
             clock: Timestamp::default(),
             joining: None,
             pseudonym,
             at_once: BTreeSet::new(),
-            owed: BTreeSet::new(),
+            owed: BTreeMap::new(),
             receipts: 0,
         }
     }
@@ -122,7 +126,8 @@ impl Persona {
             member: *self.member.signing_key().to_seed(),
             device: *self.device.to_seed(),
             transport: *self.transport.to_seed(),
-            prekeys: self.prekeys.iter().map(|key| *key.to_bytes()).collect(),
+            prekey: *self.prekey.to_bytes(),
+            later_prekeys: self.later_prekeys.iter().map(|key| *key.to_bytes()).collect(),
             state: self.state,
             clock: self.clock,
             joining: self
@@ -151,7 +156,8 @@ impl Persona {
             member: MemberKey::new(SigningKey::from_seed(&record.member)),
             device: SigningKey::from_seed(&record.device),
             transport: SigningKey::from_seed(&record.transport),
-            prekeys: record.prekeys.iter().map(SecretKey::from_bytes).collect(),
+            prekey: SecretKey::from_bytes(&record.prekey),
+            later_prekeys: record.later_prekeys.iter().map(SecretKey::from_bytes).collect(),
             state: record.state,
             clock: record.clock,
             joining,

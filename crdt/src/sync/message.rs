@@ -13,6 +13,8 @@ use crate::log::entry::Seen;
 use crate::log::frontier::{Frontier, FrontierDigest};
 use crate::log::run::Run;
 
+/// Runs of each sort in one passport.
+pub const PASSPORT_RUNS: usize = 8;
 /// Version of the streams' language.
 pub const SYNC_VERSION: u8 = 1;
 
@@ -118,10 +120,10 @@ pub struct PayloadOf {
 /// and no rule of validity.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Passport {
-    /// The run that opens the sender's log with its card.
-    pub card: Run,
-    /// Runs of the issuers' logs with the grants of the chain, the sender's own last.
-    pub grants: List<Run, 8>,
+    /// Runs that open logs with their cards: of the issuers in the chain and, last, the sender's.
+    pub cards: List<Run, PASSPORT_RUNS>,
+    /// Runs of the issuers' logs that begin with the grants of the chain, the sender's own last.
+    pub grants: List<Run, PASSPORT_RUNS>,
 }
 
 /// What a device holds: signed, but no entry (S6).

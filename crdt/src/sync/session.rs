@@ -9,6 +9,7 @@
 //! other end's fault and ends the stream.
 
 use crate::id::TransportKey;
+use crate::log::frontier::Frontier;
 use crate::replica::input::Protocol;
 use crate::sync::message::Admittance;
 use crate::time::Timestamp;
@@ -17,6 +18,9 @@ use crate::time::Timestamp;
 pub const LARGE_GAP: u64 = 512;
 /// Milliseconds of silence while something is awaited, after which a stream is given up.
 pub const SILENCE_MILLIS: u64 = 60_000;
+
+/// How often the other end may ask for something on one stream.
+pub const WANTS: u32 = 64;
 
 /// One stream.
 #[derive(Clone, Debug)]
@@ -37,8 +41,15 @@ pub struct Session {
     pub frontier_sent: bool,
     /// Whether a passport was shown or asked for already: once is enough.
     pub passport: bool,
+    /// The other end's frontier, if it came before its passport.
+    pub early: Option<Frontier>,
     /// What this end waits for.
     pub awaiting: Awaiting,
+    /// How often the other end has asked for something.
+    pub wants_served: u32,
+    /// How many payloads were missing when they were last asked for: asking again is worth it
+    /// only if some came.
+    pub missing_when_asked: Option<usize>,
     /// Whether this end has said that it is done.
     pub done_sent: bool,
     /// Whether the other end has.
@@ -78,7 +89,10 @@ impl Session {
             greeted: false,
             frontier_sent: false,
             passport: false,
+            early: None,
             awaiting: Awaiting::Frontier,
+            wants_served: 0,
+            missing_when_asked: None,
             done_sent: false,
             done_received: false,
             heard: now,

@@ -10,6 +10,7 @@ use crate::time::Timestamp;
 
 /// What an author would like back.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Wants {
     /// Just listen.
     JustListen,

@@ -7,6 +7,7 @@ use crate::id::DocumentId;
 
 /// The words.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Word {
     /// I hear you.
     Hear,

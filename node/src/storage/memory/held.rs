@@ -175,6 +175,7 @@ impl HeldEntry {
             id,
             header: self.header.clone(),
             payload: self.payload.bytes()?.to_vec(),
+            signature: self.signature,
             envelope: self.envelope.as_ref().map(|envelope| envelope.to_vec()),
             arrived: self.arrived,
         })
@@ -186,7 +187,12 @@ impl HeldEntry {
             id,
             device: header.device,
             seq: header.seq,
-            slot: Slot { prev: header.prev, grant: header.grant, kind: header.kind },
+            slot: Slot {
+                prev: header.prev,
+                grant: header.grant,
+                kind: header.kind,
+                seen: header.seen.count,
+            },
             control: self.payload.bytes().filter(|_| header.kind.is_control()).map(<[u8]>::to_vec),
             content: match header.sealing {
                 Sealing::Clear => None,

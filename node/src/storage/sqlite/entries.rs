@@ -20,7 +20,7 @@ pub(super) fn load(
     load: &Load,
 ) -> Result<Vec<Stored>, StorageError> {
     const COLUMNS: &str = "SELECT entry.id, entry.header, payload.bytes, envelope.bytes,
-        entry.arrived
+        entry.arrived, entry.signature
         FROM entry JOIN payload ON payload.entry = entry.row
         LEFT JOIN envelope ON envelope.entry = entry.row
         WHERE entry.replica = ?1 AND";
@@ -29,6 +29,7 @@ pub(super) fn load(
             id: id(row, 0, EntryId::from_bytes)?,
             header: header(row, 1)?,
             payload: row.get(2)?,
+            signature: row.get::<_, Option<[u8; 64]>>(5)?.map(Signature::from_bytes),
             envelope: row.get(3)?,
             arrived: time(row, 4)?,
         })

@@ -74,7 +74,12 @@ fn entries(connection: &Connection, replica: ReplicaRow) -> Result<Entries, Stor
             id: entry,
             device: header.device,
             seq: header.seq,
-            slot: Slot { prev: header.prev, grant: header.grant, kind: header.kind },
+            slot: Slot {
+                prev: header.prev,
+                grant: header.grant,
+                kind: header.kind,
+                seen: header.seen.count,
+            },
             control: row.get(5)?,
             content,
         });

@@ -1,0 +1,106 @@
+//! What other devices are known to hold (S6): from the digests and frontiers they show, and from
+//! the signed receipts that are passed on. Held by a device is not read by a person.
+
+use std::collections::BTreeMap;
+
+use crate::codec::{self, List, Map};
+use crate::crypto::domain;
+use crate::crypto::signing::{SigningKey, verify};
+use crate::id::{DeviceId, EntryId, GroupId};
+use crate::log::frontier::Frontier;
+use crate::log::set::LogSet;
+use crate::sync::message::Receipt;
+
+/// Receipts that are passed on in one synchronisation.
+pub(crate) const RECEIPTS_PASSED_ON: usize = 32;
+
+/// Tips of logs that are not held here which a receipt may name.
+const LOGS_AHEAD: usize = 64;
+
+/// The last known frontier of every other device.
+#[derive(Default)]
+pub(crate) struct Holdings {
+    shown: BTreeMap<DeviceId, Frontier>,
+    receipts: BTreeMap<DeviceId, Receipt>,
+    /// Whether a receipt came that was not passed on yet.
+    news: bool,
+}
+
+impl Holdings {
+    /// A device showed its frontier, or one equal to this. Of logs that are not held nothing is
+    /// kept, nor of more than one tip for each: it is as large as the set at most.
+    pub(crate) fn show(&mut self, set: &LogSet, device: DeviceId, frontier: &Frontier) {
+        let known = frontier.0.iter().filter(|(device, _)| set.log(device).is_some());
+        let tips = known.filter_map(|(device, tips)| {
+            let held = tips.iter().find(|tip| set.contains(&tip.entry)).or(tips.iter().next());
+            Some((*device, List::new(vec![*held?]).ok()?))
+        });
+        self.shown.insert(device, Frontier(Map::new(tips.collect()).unwrap_or_default()));
+    }
+
+    /// Takes a receipt if its signature holds, it is newer, and it names no more logs than this
+    /// set has and a few. Whether it was taken.
+    pub(crate) fn take(&mut self, set: &LogSet, receipt: Receipt) -> bool {
+        let group = set.group();
+        let tips: usize = receipt.frontier.0.iter().map(|(_, tips)| tips.len()).sum();
+        if tips > set.logs().len().saturating_mul(2).saturating_add(LOGS_AHEAD) {
+            return false;
+        }
+        let newer =
+            self.receipts.get(&receipt.device).is_none_or(|held| held.count < receipt.count);
+        let message = message(group, receipt.count, &receipt.frontier);
+        let holds = newer
+            && verify(
+                receipt.device.as_bytes(),
+                domain::SIGN_RECEIPT,
+                &message,
+                &receipt.signature,
+            )
+            .is_ok();
+        if holds {
+            self.receipts.insert(receipt.device, receipt);
+            self.news = true;
+        }
+        holds
+    }
+
+    pub(crate) const fn has_news(&self) -> bool {
+        self.news
+    }
+
+    pub(crate) const fn told(&mut self) {
+        self.news = false;
+    }
+
+    pub(crate) fn receipts(&self) -> impl Iterator<Item = &Receipt> {
+        self.receipts.values()
+    }
+
+    /// Whether a device is known to hold an entry.
+    pub(crate) fn holds(&self, set: &LogSet, device: &DeviceId, entry: &EntryId) -> bool {
+        let receipt = self.receipts.get(device).map(|receipt| &receipt.frontier);
+        [self.shown.get(device), receipt]
+            .into_iter()
+            .flatten()
+            .any(|frontier| covers(set, frontier, entry))
+    }
+}
+
+/// Signs what a device holds.
+pub(crate) fn sign(key: &SigningKey, group: GroupId, count: u64, frontier: Frontier) -> Receipt {
+    let signature = key.sign(domain::SIGN_RECEIPT, &message(group, count, &frontier));
+    Receipt { device: DeviceId::from_bytes(key.verifying_key()), count, frontier, signature }
+}
+
+fn message(group: GroupId, count: u64, frontier: &Frontier) -> Vec<u8> {
+    codec::encode(&(group, count, frontier))
+}
+
+/// Whether whoever holds this frontier holds the entry.
+fn covers(set: &LogSet, frontier: &Frontier, entry: &EntryId) -> bool {
+    let Some((device, seq)) = set.place_of(entry) else { return false };
+    let (Some(log), Some(tips)) = (set.log(&device), frontier.0.get(&device)) else {
+        return false;
+    };
+    tips.iter().any(|tip| log.on_path(tip.seq, &tip.entry, seq, entry))
+}

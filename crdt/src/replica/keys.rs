@@ -1,0 +1,292 @@
+//! Epochs in use: which to write under (K2), minting, what is learnt from others, welcomes (K3).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use crate::capability::grant::History;
+use crate::capability::rank::Abilities;
+use crate::codec;
+use crate::document::kinds::DocumentKind;
+use crate::document::sealing::{ENVELOPE_BYTES, Envelope};
+use crate::epoch::secret::{Audience, EpochSecret, Mint};
+use crate::epoch::welcome::{Keys, Welcome};
+use crate::id::{DeviceId, EntryId, EpochId, PublicKey};
+use crate::log::entry::Control;
+use crate::replica::Replica;
+use crate::replica::effect::{Effect, Refused, Write};
+use crate::replica::input::{Load, Stored};
+use crate::replica::outcome::Outcome;
+use crate::time::Timestamp;
+
+/// Envelopes that one welcome duty covers: profiles, agreement, titles of threads.
+const WELCOMED_ENTRIES: usize = 4096;
+/// Devices admitted lately whose epochs are looked after (K3).
+const WARDS: usize = 32;
+
+impl Replica {
+    /// The devices for whom an audience's epoch is minted, with their prekeys.
+    fn recipients(&self, audience: Audience) -> BTreeMap<DeviceId, PublicKey> {
+        self.authority.readers(audience)
+    }
+
+    /// The epoch to write under for an audience; mints one if none will do (K2).
+    pub(crate) fn epoch_for<R: CryptoRng>(
+        &mut self,
+        now: Timestamp,
+        rng: &mut R,
+        audience: Audience,
+        out: &mut Outcome,
+    ) -> Result<EpochId, Refused> {
+        if let Some(epoch) = self.chosen.get(&audience) {
+            return Ok(*epoch);
+        }
+        let recipients = self.recipients(audience);
+        let readers: BTreeSet<DeviceId> = recipients.keys().copied().collect();
+        let counted = self.mints.iter().filter_map(|id| {
+            let mint = mint_of(self.set.control().get(id)?)?;
+            let seen = self.set.slot(id)?.seen;
+            self.authority.counting(&self.set, id).counts().then_some((mint, seen))
+        });
+        let epoch = match self.keyring.choose(counted, audience, &readers) {
+            Some(epoch) => epoch,
+            None => {
+                let mint = self.mint(rng, audience, &recipients, out)?;
+                let epoch = mint.epoch;
+                let grant = self.grant_with(Abilities::READ, None, "to be a member")?;
+                let id = self.write_control(now, grant, &Control::Epoch(mint), out)?;
+                self.mints.insert(id);
+                self.refresh(out);
+                epoch
+            }
+        };
+        self.chosen.insert(audience, epoch);
+        Ok(epoch)
+    }
+
+    /// Mints an epoch and keeps its secret. The caller writes the entry that carries it.
+    pub(crate) fn mint<R: CryptoRng>(
+        &mut self,
+        rng: &mut R,
+        audience: Audience,
+        recipients: &BTreeMap<DeviceId, PublicKey>,
+        out: &mut Outcome,
+    ) -> Result<Mint, Refused> {
+        let carry = self.history() == Some(History::All) && audience == Audience::Readers;
+        let before: Vec<(EpochId, &EpochSecret)> = if carry {
+            let readers = self.epochs_of(Audience::Readers);
+            self.keyring
+                .epochs()
+                .iter()
+                .filter(|(epoch, _)| readers.contains(epoch))
+                .map(|(epoch, secret)| (*epoch, secret))
+                .collect()
+        } else {
+            Vec::new()
+        };
+        let (secret, mint) =
+            Mint::fresh(rng, self.persona.group, self.device(), audience, recipients, &before)
+                .map_err(|why| Refused::Conflict(why.to_string()))?;
+        self.keep_epoch(secret, out);
+        Ok(mint)
+    }
+
+    /// The group's history policy, once the genesis is held.
+    pub(crate) fn history(&self) -> Option<History> {
+        let genesis = EntryId::from_bytes(*self.persona.group.as_bytes());
+        match self.set.control().get(&genesis) {
+            Some(Control::Genesis(genesis)) => Some(genesis.history),
+            _ => None,
+        }
+    }
+
+    fn epochs_of(&self, audience: Audience) -> BTreeSet<EpochId> {
+        self.mints
+            .iter()
+            .filter_map(|id| mint_of(self.set.control().get(id)?))
+            .filter(|mint| mint.audience == audience)
+            .map(|mint| mint.epoch)
+            .collect()
+    }
+
+    fn keep_epoch(&mut self, secret: EpochSecret, out: &mut Outcome) {
+        let bytes = Zeroizing::new(*secret.as_bytes());
+        let epoch = self.keyring.learn_epoch(self.persona.group, secret);
+        out.write(Write::Epoch { epoch, secret: bytes });
+    }
+
+    /// Opens what new control entries carry for this device.
+    pub(crate) fn learn_keys(&mut self, entries: &[EntryId], out: &mut Outcome) {
+        let (group, device) = (self.persona.group, self.device());
+        let mut learnt = false;
+        for id in entries {
+            let Some(control) = self.set.control().get(id) else { continue };
+            if let Some(mint) = mint_of(control) {
+                self.mints.insert(*id);
+                let Some((minter, _)) = self.set.place_of(id) else { continue };
+                for epoch in
+                    self.keyring.learn_mint(group, minter, device, mint).unwrap_or_default()
+                {
+                    learnt = true;
+                    if let Some(secret) = self.keyring.epoch(epoch) {
+                        let secret = Zeroizing::new(*secret.as_bytes());
+                        out.write(Write::Epoch { epoch, secret });
+                    }
+                }
+            } else if let Control::Welcome(welcome) = control
+                && welcome.recipient == device
+                && let Ok(keys) = welcome.open(group, self.keyring.prekeys())
+            {
+                learnt = true;
+                self.learn_welcome(&keys, out);
+            }
+        }
+        self.chosen.clear();
+        if learnt {
+            self.retry = true;
+        }
+    }
+
+    fn learn_welcome(&mut self, keys: &Keys, out: &mut Outcome) {
+        for epoch in self.keyring.learn_epochs(self.persona.group, keys) {
+            if let Some(secret) = self.keyring.epoch(epoch) {
+                out.write(Write::Epoch { epoch, secret: Zeroizing::new(*secret.as_bytes()) });
+            }
+        }
+        for (entry, envelope) in &keys.envelopes {
+            // An envelope is a claim: it is believed when it opens its entry.
+            if self.documents.of_entry(entry).is_none() {
+                self.welcomed.insert(*entry, envelope.clone());
+            }
+        }
+    }
+
+    /// Opens the welcomes that are held already: their envelopes are kept in memory only until
+    /// they have opened their entries.
+    pub(crate) fn reopen_welcomes(&mut self) {
+        let device = self.device();
+        let keys: Vec<Keys> = self
+            .set
+            .control()
+            .values()
+            .filter_map(|control| match control {
+                Control::Welcome(welcome) if welcome.recipient == device => {
+                    welcome.open(self.persona.group, self.keyring.prekeys()).ok()
+                }
+                _ => None,
+            })
+            .collect();
+        for keys in keys {
+            for (entry, envelope) in &keys.envelopes {
+                if self.documents.of_entry(entry).is_none() {
+                    self.welcomed.insert(*entry, envelope.clone());
+                }
+            }
+        }
+        self.retry = true;
+    }
+
+    /// This device admitted another: it owes it the keys of what is shared (K3, K6).
+    pub(crate) fn owe_welcome(&mut self, device: DeviceId, out: &mut Outcome) {
+        let shared = [DocumentKind::Agreement, DocumentKind::Profile, DocumentKind::Thread];
+        let entries: BTreeSet<EntryId> = shared
+            .into_iter()
+            .flat_map(|kind| self.documents.of_kind(kind))
+            .flat_map(|(_, document)| document.entries.iter().copied())
+            .take(WELCOMED_ENTRIES)
+            .collect();
+        while self.persona.owed.len() >= WARDS {
+            self.persona.owed.pop_first();
+        }
+        self.persona.owed.insert(device, entries);
+        out.persona_changed = true;
+    }
+
+    /// An entry came that was sealed without knowing of devices that this one admitted.
+    pub(crate) fn owe_entry(&mut self, entry: EntryId, epoch: EpochId, out: &mut Outcome) {
+        if self.persona.owed.is_empty() {
+            return;
+        }
+        let control = self.set.control();
+        let mint = self
+            .mints
+            .iter()
+            .filter_map(|id| mint_of(control.get(id)?))
+            .find(|mint| mint.epoch == epoch);
+        let Some(mint) = mint else { return };
+        if mint.audience != Audience::Readers {
+            return;
+        }
+        for (device, entries) in &mut self.persona.owed {
+            if !mint.names(*device) && entries.len() < WELCOMED_ENTRIES && entries.insert(entry) {
+                out.persona_changed = true;
+            }
+        }
+    }
+
+    /// Asks the store for the keys that are owed. The welcome is written when they are there.
+    pub(crate) fn pay_welcomes(&mut self, out: &mut Outcome) {
+        for (device, entries) in &self.persona.owed {
+            if entries.is_empty() || self.paying.values().any(|paying| paying == device) {
+                continue;
+            }
+            let load = Load::Entries(entries.iter().copied().collect());
+            self.paying.insert(load.clone(), *device);
+            out.effect(Effect::Load(load));
+        }
+    }
+
+    /// What the store has of the keys that are owed to a device.
+    pub(crate) fn write_welcome<R: CryptoRng>(
+        &mut self,
+        now: Timestamp,
+        rng: &mut R,
+        (device, paid): (DeviceId, &[EntryId]),
+        stored: &[Stored],
+        out: &mut Outcome,
+    ) {
+        let envelopes: Vec<(EntryId, Envelope)> = stored
+            .iter()
+            .filter_map(|stored| {
+                let envelope = codec::decode(stored.envelope.as_deref()?, ENVELOPE_BYTES).ok()?;
+                Some((stored.id, envelope))
+            })
+            .collect();
+        let prekey = self
+            .authority
+            .device(&device)
+            .filter(|device| self.authority.rank_of(&device.member).is_some())
+            .and_then(|device| device.prekeys.last().copied());
+        let grant = self.grant_with(Abilities::READ, None, "to be a member");
+        if let (Some(prekey), Ok(grant)) = (prekey, grant) {
+            let mut written = false;
+            for keys in Keys::pack(&[], &envelopes) {
+                let group = self.persona.group;
+                let Ok(welcome) = Welcome::seal(rng, group, device, &prekey, &keys) else {
+                    continue;
+                };
+                written |= self.write_control(now, grant, &Control::Welcome(welcome), out).is_ok();
+            }
+            if written {
+                self.refresh(out);
+            }
+        }
+        if let Some(entries) = self.persona.owed.get_mut(&device) {
+            for entry in paid {
+                entries.remove(entry);
+            }
+        }
+        out.persona_changed = true;
+    }
+}
+
+/// The mint that a control entry carries.
+pub(crate) fn mint_of(control: &Control) -> Option<&Mint> {
+    match control {
+        Control::Epoch(mint) => Some(mint),
+        Control::Revoke(revoke) => revoke.epoch.as_ref(),
+        Control::Remove(remove) => remove.epoch.as_ref(),
+        _ => None,
+    }
+}

@@ -1,0 +1,298 @@
+//! Acts on documents (C5), devices (I2), and what may be done and served.
+
+use cairn_crdt::authority::decision::{
+    Denied, Scope, authorize, authorize_as_base, grant_for, read_grant,
+};
+use cairn_crdt::authority::{Counting, Rule};
+use cairn_crdt::capability::rank::Abilities;
+use cairn_crdt::capability::rank::Rank::{Member, Moderator, Reader, Steward};
+use cairn_crdt::capability::revocation::{ConfirmErase, Erase, Hide, Restore};
+use cairn_crdt::codec::{self, List};
+use cairn_crdt::crypto::domain;
+use cairn_crdt::epoch::secret::Audience;
+use cairn_crdt::id::{EntryId, GrantId, PublicKey, TransportKey};
+use cairn_crdt::identity::device::Rotate;
+use cairn_crdt::log::entry::Control;
+use cairn_crdt::log::set::{EntryRefused, LogSet};
+
+use crate::people::{FAY, Group, device, granting, key, member};
+
+struct Stage {
+    group: Group,
+    cleo: GrantId,
+    ann: GrantId,
+    bo: GrantId,
+    /// By Bo.
+    post: EntryId,
+}
+
+/// Cleo is a steward, Ann a moderator, Bo a member who has posted.
+fn stage() -> Stage {
+    let mut group = Group::new();
+    let cleo = group.grant(FAY, group.genesis, "cleo", Steward);
+    let ann = group.grant(FAY, group.genesis, "ann", Moderator);
+    let bo = group.grant("ann", ann, "bo", Member);
+    let post = group.post("bo", bo);
+    Stage { group, cleo, ann, bo, post }
+}
+
+fn hide(group: &mut Group, by: &str, under: GrantId, created: EntryId) -> EntryId {
+    group.say(by, under, &Control::Hide(Hide { created }))
+}
+
+fn restore(group: &mut Group, by: &str, under: GrantId, hides: &[EntryId]) -> EntryId {
+    let hides = List::new(hides.to_vec()).unwrap();
+    group.say(by, under, &Control::Restore(Restore { hides }))
+}
+
+fn erase(group: &mut Group, by: &str, under: GrantId, created: EntryId) -> EntryId {
+    group.say(by, under, &Control::Erase(Erase { created, changes: List::default() }))
+}
+
+#[test]
+fn c5_a_hide_needs_a_strictly_higher_rank_and_the_ability() {
+    let Stage { mut group, ann, bo, post, .. } = stage();
+    let dan = group.grant("ann", ann, "dan", Member);
+    hide(&mut group, "dan", dan, post);
+    let own = group.post("ann", ann);
+    let other = group.grant(FAY, group.genesis, "max", Moderator);
+    hide(&mut group, "max", other, own);
+    hide(&mut group, "bo", bo, post);
+    let mut powerless = granting("sam", Steward, &[]);
+    powerless.abilities = Abilities::usual(Member);
+    let sam = GrantId::of(group.say(FAY, group.genesis, &Control::Grant(powerless)));
+    hide(&mut group, "sam", sam, post);
+    let answer = group.answer();
+    assert_eq!((answer.authority.hidden(&post), answer.authority.hidden(&own)), (None, None));
+    let hidden = hide(&mut group, "ann", ann, post);
+    assert_eq!(group.answer().authority.hidden(&post), Some(hidden));
+}
+
+#[test]
+fn c5_a_restore_lifts_what_it_cites_and_nothing_of_higher_rank() {
+    let Stage { mut group, cleo, ann, post, .. } = stage();
+    let low = hide(&mut group, "ann", ann, post);
+    let high = hide(&mut group, "cleo", cleo, post);
+    restore(&mut group, "ann", ann, &[low, high]);
+    assert_eq!(group.answer().authority.hidden(&post), Some(high));
+    restore(&mut group, "cleo", cleo, &[high]);
+    assert_eq!(group.answer().authority.hidden(&post), None);
+    let again = hide(&mut group, "ann", ann, post);
+    assert_eq!(group.answer().authority.hidden(&post), Some(again));
+}
+
+#[test]
+fn a7_a_suspended_hide_hides_and_a_suspended_restore_does_not_restore() {
+    let Stage { mut group, ann, post, .. } = stage();
+    let before = group.post("ann", ann);
+    let hidden = hide(&mut group, "ann", ann, post);
+    restore(&mut group, "ann", ann, &[hidden]);
+    assert_eq!(group.answer().authority.hidden(&post), None);
+    group.rewind("ann", before);
+    group.post("ann", ann);
+    assert_eq!(group.answer().authority.hidden(&post), Some(hidden));
+}
+
+#[test]
+fn c5_a_hide_waits_for_its_document() {
+    let Stage { mut group, ann, post, .. } = stage();
+    let hidden = hide(&mut group, "ann", ann, post);
+    let mut fewer = group.clone();
+    fewer.entries = group.without(&[post]);
+    let answer = fewer.answer();
+    assert_eq!(answer.authority.hidden(&post), None);
+    let mut set = answer.set;
+    for entry in &group.entries {
+        set.insert(entry).unwrap();
+    }
+    assert!(answer.authority.is_stale_after(&set, &post));
+    assert_eq!(group.answer().authority.hidden(&post), Some(hidden));
+}
+
+#[test]
+fn c5_the_owner_erases_at_once_even_past_a_cut() {
+    let Stage { mut group, ann, post, .. } = stage();
+    group.remove("ann", ann, "bo", &[("bo", post)]);
+    let erased = erase(&mut group, "bo", GrantId::NONE, post);
+    let answer = group.answer();
+    let found = answer.authority.erased(&post).unwrap();
+    assert_eq!((found.by, found.author, found.final_), (erased, member("bo"), true));
+    assert!(answer.counts(erased));
+}
+
+#[test]
+fn c5_under_no_grant_only_the_owner_erases_and_not_from_an_unlinked_device() {
+    let Stage { mut group, post, .. } = stage();
+    let not_own = erase(&mut group, "ann", GrantId::NONE, post);
+    group.unlink("bo/2", "bo", post);
+    let stolen = erase(&mut group, "bo", GrantId::NONE, post);
+    let answer = group.answer();
+    assert_eq!(answer.authority.erased(&post), None);
+    assert_eq!(answer.void(not_own), Some((Rule::C5, post)));
+    assert_eq!(answer.void(stolen).map(|(rule, _)| rule), Some(Rule::A8));
+}
+
+#[test]
+fn c5_anothers_erasure_is_final_once_confirmed() {
+    let Stage { mut group, cleo, ann, post, .. } = stage();
+    let by_ann = erase(&mut group, "ann", ann, post);
+    let found = group.answer().authority.erased(&post).cloned().unwrap();
+    assert_eq!((found.by, found.final_), (by_ann, false));
+    let mut restored = group.clone();
+    restore(&mut restored, "cleo", cleo, &[by_ann]);
+    assert_eq!(restored.answer().authority.erased(&post), None);
+    group.say("cleo", cleo, &Control::ConfirmErase(ConfirmErase { erase: by_ann }));
+    assert!(group.answer().authority.erased(&post).unwrap().final_);
+    // It stands, whatever becomes of Ann.
+    group.remove(FAY, group.genesis, "ann", &[]);
+    assert!(!group.answer().counts(by_ann));
+    assert!(group.answer().authority.erased(&post).is_none_or(|found| found.final_));
+}
+
+#[test]
+fn c5_an_erasure_takes_only_changes_that_its_author_could_erase() {
+    let Stage { mut group, ann, bo, post, .. } = stage();
+    let later = group.post("bo", bo);
+    let of_ann = group.post("ann", ann);
+    let changes = List::new(vec![later, of_ann]).unwrap();
+    group.say("bo", GrantId::NONE, &Control::Erase(Erase { created: post, changes }));
+    let answer = group.answer();
+    assert_eq!(answer.authority.erased(&post).unwrap().changes, [later].into());
+}
+
+#[test]
+fn i2_rotation_changes_keys_and_a_shared_transport_key_is_nobodys() {
+    let Stage { mut group, bo, .. } = stage();
+    let fresh = PublicKey::from_bytes([9; 32]);
+    group.say("bo", GrantId::NONE, &Control::Rotate(Rotate::Prekey(fresh)));
+    group.card_for("bo/2", "bo", "bo");
+    let transport = |name: &str| TransportKey::from_bytes(key("transport", name).verifying_key());
+    let answer = group.answer();
+    let authority = &answer.authority;
+    assert_eq!(authority.device(&device("bo")).unwrap().prekeys.last(), Some(&fresh));
+    assert_eq!(authority.readers(Audience::Readers)[&device("bo")], fresh);
+    assert_eq!(authority.device_of_transport(&transport("bo")), None);
+    assert_eq!(authority.known_transport(&transport("bo")), None);
+    let new = key("transport", "bo, new");
+    let message = codec::encode(&(group.id, device("bo/2")));
+    let rotate = Rotate::Transport {
+        key: TransportKey::from_bytes(new.verifying_key()),
+        signature: new.sign(domain::SIGN_TRANSPORT, &message),
+    };
+    group.say("bo/2", GrantId::NONE, &Control::Rotate(rotate));
+    let answer = group.answer();
+    assert_eq!(answer.authority.device_of_transport(&transport("bo")), Some(device("bo")));
+    assert_eq!(answer.authority.device_of_transport(&transport("bo, new")), Some(device("bo/2")));
+    assert_eq!(answer.authority.members()[&member("bo")].devices.len(), 2);
+    assert!(answer.live(bo));
+}
+
+#[test]
+fn a7_a_rotation_after_a_fork_does_not_hold() {
+    let Stage { mut group, bo, post, .. } = stage();
+    let before = PublicKey::from_bytes([8; 32]);
+    group.say("bo", GrantId::NONE, &Control::Rotate(Rotate::Prekey(before)));
+    let at = group.tip("bo").1;
+    let after = PublicKey::from_bytes([9; 32]);
+    group.say("bo", GrantId::NONE, &Control::Rotate(Rotate::Prekey(after)));
+    group.rewind("bo", at);
+    group.post("bo", bo);
+    let answer = group.answer();
+    assert!(answer.counts(post));
+    assert_eq!(answer.authority.readers(Audience::Readers)[&device("bo")], before);
+}
+
+#[test]
+fn i2_an_entry_whose_inner_signature_does_not_hold_is_in_no_set() {
+    let mut group = Group::new();
+    let mut other = Group::with_council(cairn_crdt::capability::grant::Council {
+        keys: List::new(vec![[1; 32]]).unwrap(),
+        threshold: 1,
+    });
+    // A card for another group: the member's signature is over that one.
+    other.card("ann");
+    let card = other.entries.last().unwrap().get().payload.clone().unwrap();
+    let control = Control::decode(cairn_crdt::log::entry::Kind::CARD, &card).unwrap();
+    group.say("ann", GrantId::NONE, &control);
+    let mut set = LogSet::new(group.id);
+    let refused = set.insert(group.entries.last().unwrap());
+    assert_eq!(refused, Err(EntryRefused::BadInnerSignature));
+}
+
+#[test]
+fn k9_an_audience_is_who_may_read() {
+    let Stage { mut group, ann, bo, .. } = stage();
+    group.post("ann", ann);
+    group.card("cleo");
+    let all = |group: &Group, audience| {
+        let answer = group.answer();
+        answer.authority.readers(audience).into_keys().collect::<std::collections::BTreeSet<_>>()
+    };
+    let named = |names: &[&str]| names.iter().map(|name| device(name)).collect();
+    assert_eq!(all(&group, Audience::Readers), named(&[FAY, "ann", "bo", "cleo"]));
+    assert_eq!(all(&group, Audience::Moderators), named(&[FAY, "ann", "cleo"]));
+    let private = Audience::ModeratorsAnd(member("bo"));
+    assert_eq!(all(&group, private), named(&[FAY, "ann", "cleo", "bo"]));
+    group.revoke("ann", ann, bo, &[]);
+    assert_eq!(all(&group, Audience::Readers), named(&[FAY, "ann", "cleo"]));
+    assert_eq!(all(&group, private), named(&[FAY, "ann", "cleo", "bo"]));
+}
+
+#[test]
+fn s1_what_a_peer_is_served_follows_from_its_standing() {
+    let Stage { mut group, ann, .. } = stage();
+    group.card("stranger");
+    let transport = |name: &str| TransportKey::from_bytes(key("transport", name).verifying_key());
+    let served = |group: &Group, name: &str| {
+        read_grant(&group.answer().authority, &transport(name)).map(|grant| grant.scope())
+    };
+    assert_eq!(served(&group, "bo"), Ok(Scope::Everything));
+    assert_eq!(served(&group, "stranger"), Err(Denied::UnknownDevice));
+    assert_eq!(served(&group, "nobody"), Err(Denied::UnknownDevice));
+    let act = group.remove("ann", ann, "bo", &[]);
+    assert_eq!(served(&group, "bo"), Ok(Scope::ControlOnly { act: Some(act) }));
+}
+
+#[test]
+fn a1_one_acts_under_the_lowest_grant_that_suffices() {
+    let Stage { mut group, ann, .. } = stage();
+    let low = group.grant("ann", ann, "eve", Reader);
+    let member_grant = group.grant("ann", ann, "eve", Member);
+    let high = group.grant(FAY, group.genesis, "eve", Moderator);
+    let answer = group.answer();
+    let eve = member("eve");
+    let lowest = |needed, above| grant_for(&answer.authority, &eve, needed, above);
+    assert_eq!(lowest(Abilities::READ, None), Ok(low));
+    assert_eq!(lowest(Abilities::POST, None), Ok(member_grant));
+    assert_eq!(lowest(Abilities::POST, Some(Member)), Ok(high));
+    assert_eq!(lowest(Abilities::APPOINT, None), Err(Denied::NoGrant));
+    assert_eq!(
+        grant_for(&answer.authority, &member("x"), Abilities::NONE, None),
+        Err(Denied::NoGrant)
+    );
+}
+
+#[test]
+fn c4_a_void_entry_is_let_through_only_below_anothers_that_counts() {
+    let Stage { mut group, ann, post, bo, .. } = stage();
+    let void = group.post("bo", bo);
+    let void_entry = group.entries.last().unwrap().clone();
+    let counted = group.post("ann", ann);
+    let counted_entry = group.entries.last().unwrap().clone();
+    group.remove("ann", ann, "bo", &[("bo", post)]);
+    let answer = group.answer();
+    assert!(answer.void(void).is_some() && answer.counts(counted));
+    let (authority, set) = (&answer.authority, &answer.set);
+    assert!(authorize(authority, set, void_entry.clone()).is_err());
+    let builder = authorize(authority, set, counted_entry).unwrap();
+    assert!(authorize_as_base(authority, set, void_entry.clone(), &builder).is_ok());
+    let own = authorize_as_base(authority, set, builder_of(&builder), &builder);
+    assert!(own.is_err(), "nobody builds on their own void entry");
+    assert_eq!(authority.counting(set, &EntryId::NONE), Counting::Unknown);
+}
+
+fn builder_of(
+    builder: &cairn_crdt::authority::decision::Authorized<cairn_crdt::log::run::Entry>,
+) -> cairn_crdt::log::run::Verified<cairn_crdt::log::run::Entry> {
+    builder.get().clone().from_store()
+}

@@ -1,0 +1,120 @@
+//! Joining (J1–J3, K3, K6).
+
+use cairn_crdt::capability::grant::History;
+use cairn_crdt::capability::rank::Rank;
+use cairn_crdt::replica::ReplicaState;
+use cairn_crdt::replica::effect::{Event, Row};
+use cairn_crdt::replica::input::Command;
+
+use crate::community::Community;
+
+#[test]
+fn j2_a_newcomer_waits_until_a_person_admits_it() {
+    let mut c = Community::found(1, History::SinceJoining);
+    let code = c.invite(0, Rank::Member, 1, false);
+    let dahlia = c.join(code);
+    c.connect(0, dahlia);
+    c.settle();
+    assert_eq!(c.people[dahlia].replica.state(), ReplicaState::Waiting);
+    let request = c.request(0).unwrap();
+    assert_eq!(c.people[0].store.requests[&request].1, "Person 1");
+    c.ask(0, Command::Admit { request }).unwrap_or_else(|why| panic!("{why}"));
+    c.settle();
+    assert_eq!(c.people[dahlia].replica.state(), ReplicaState::Member);
+    c.assert_same(&[0, dahlia]);
+    assert!(c.request(0).is_none());
+}
+
+#[test]
+fn j2_a_used_up_invite_admits_nobody_more() {
+    let mut c = Community::found(2, History::SinceJoining);
+    let code = c.invite(0, Rank::Member, 1, true);
+    let first = c.join(code.clone());
+    c.connect(0, first);
+    c.settle();
+    let second = c.join(code);
+    c.connect(0, second);
+    c.settle();
+    assert_eq!(c.people[first].replica.state(), ReplicaState::Member);
+    assert_eq!(c.people[second].replica.state(), ReplicaState::Declined);
+    assert!(c.people[second].events.contains(&Event::Declined));
+}
+
+#[test]
+fn k6_a_newcomer_reads_what_comes_after_and_the_titles_of_what_is_open() {
+    let mut c = Community::with_members(3, 2);
+    let thread = c.thread(0, "Sleepless again", "what was said before");
+    c.settle();
+    let code = c.invite(0, Rank::Member, 1, true);
+    let late = c.join(code);
+    c.connect(0, late);
+    c.settle();
+    c.post(1, thread, "what was said after");
+    c.settle();
+    c.assert_same(&[0, 1, late]);
+    assert!(c.reads(1, "what was said before") && c.reads(late, "what was said after"));
+    assert!(!c.reads(late, "what was said before"));
+    let title = |row: &Row| matches!(row, Row::Post(post) if post.title.is_some());
+    assert!(c.people[late].store.rows.values().any(title));
+    let names = |row: &&Row| matches!(row, Row::Profile { .. });
+    assert_eq!(c.people[late].store.rows.values().filter(names).count(), 3);
+    let agreement =
+        |row: &Row| matches!(row, Row::Agreement { name, .. } if name == "Thursday circle");
+    assert!(c.people[late].store.rows.values().any(agreement));
+}
+
+#[test]
+fn k6_with_history_all_a_newcomer_reads_everything() {
+    let mut c = Community::found(4, History::All);
+    c.thread(0, "Sleepless again", "what was said before");
+    let code = c.invite(0, Rank::Member, 1, true);
+    let late = c.join(code);
+    c.connect(0, late);
+    c.settle();
+    assert!(c.reads(late, "what was said before"));
+}
+
+#[test]
+fn s1_a_newcomer_shows_its_passport_to_a_member_who_has_not_heard_of_it() {
+    let mut c = Community::with_members(5, 2);
+    c.unplug(1);
+    let code = c.invite(0, Rank::Member, 1, true);
+    let late = c.join(code);
+    c.connect(0, late);
+    c.settle();
+    c.unplug(0);
+    c.connect(1, late);
+    c.settle();
+    c.assert_same(&[0, 1, late]);
+}
+
+#[test]
+fn s1_a_stranger_gets_nothing() {
+    let mut c = Community::with_members(6, 2);
+    let code = c.invite(0, Rank::Member, 0, true);
+    let stranger = c.join(code);
+    c.connect(0, stranger);
+    c.connect(1, stranger);
+    c.settle();
+    assert_eq!(c.people[stranger].replica.held(), 1);
+    c.assert_same(&[0, 1]);
+    assert!(!c.people[0].members.contains(&c.key(stranger)));
+}
+
+#[test]
+fn k3_what_was_written_without_knowing_of_a_newcomer_reaches_it_by_a_welcome() {
+    let mut c = Community::with_members(7, 2);
+    let thread = c.thread(0, "Evening", "hello");
+    c.settle();
+    c.unplug(1);
+    c.post(1, thread, "written while away");
+    let code = c.invite(0, Rank::Member, 1, true);
+    let late = c.join(code);
+    c.connect(0, late);
+    c.settle();
+    c.connect(0, 1);
+    c.settle();
+    c.settle();
+    c.assert_same(&[0, 1, late]);
+    assert!(c.reads(late, "written while away"));
+}

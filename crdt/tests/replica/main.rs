@@ -1,0 +1,11 @@
+//! Whole replicas talking to each other in memory: joining, writing, removing, catching up.
+#![expect(clippy::arithmetic_side_effects, reason = "test code")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
+#![expect(clippy::indexing_slicing, reason = "test code")]
+#![expect(unreachable_pub, reason = "test code")]
+
+mod community;
+mod joining;
+mod removal;
+mod store;
+mod sync;

@@ -1,0 +1,160 @@
+//! Removal, demotion, leaving: what counts, and what can be read (A2–A5, A8, K4, S1).
+
+use cairn_crdt::capability::rank::Rank;
+use cairn_crdt::replica::ReplicaState;
+use cairn_crdt::replica::effect::{PostState, Reply, Row};
+use cairn_crdt::replica::input::{Command, CutChoice};
+
+use crate::community::Community;
+
+#[test]
+fn k4_a_removed_member_reads_nothing_that_follows() {
+    let mut c = Community::with_members(10, 3);
+    let thread = c.thread(0, "Evening", "hello");
+    c.settle();
+    c.remove(0, 2, CutChoice::FromTip);
+    c.post(1, thread, "said after the removal");
+    c.settle();
+    c.assert_same(&[0, 1]);
+    assert!(c.reads(0, "said after the removal") && !c.reads(2, "said after the removal"));
+    assert!(!c.people[0].members.contains(&c.key(2)));
+}
+
+#[test]
+fn s1_a_removed_member_learns_that_it_was_and_why() {
+    let mut c = Community::with_members(11, 3);
+    c.thread(0, "Evening", "hello");
+    c.settle();
+    c.remove(0, 2, CutChoice::FromTip);
+    c.settle();
+    c.connect(0, 2);
+    c.settle();
+    assert_eq!(c.people[2].replica.state(), ReplicaState::Removed);
+    let reason = |row: &Row| matches!(row, Row::Act { reason, .. } if reason == "Was not");
+    assert!(c.people[2].store.rows.values().any(reason), "the words of the act");
+    assert!(c.people[0].store.rows.values().any(reason), "the moderator's own copy");
+    assert!(!c.people[1].store.rows.values().any(reason), "nobody else's");
+}
+
+#[test]
+fn a4_what_a_removed_member_writes_later_counts_nowhere() {
+    let mut c = Community::with_members(12, 3);
+    let thread = c.thread(0, "Evening", "hello");
+    c.settle();
+    c.unplug(2);
+    c.remove(0, 2, CutChoice::FromTip);
+    // It has not heard of it and writes on, then meets someone who has not heard of it either.
+    c.post(2, thread, "back-dated");
+    c.unplug(1);
+    c.connect(1, 2);
+    c.settle();
+    c.unplug(2);
+    c.connect(0, 1);
+    c.settle();
+    c.settle();
+    c.assert_same(&[0, 1]);
+    assert!(!c.reads(0, "back-dated") && !c.reads(1, "back-dated"));
+    let shown = |row: &&Row| matches!(row, Row::Post(post) if post.body == "hello");
+    assert_eq!(c.people[1].store.rows.values().filter(shown).count(), 1);
+}
+
+#[test]
+fn a4_a_cut_from_the_start_voids_all_that_a_member_wrote() {
+    let mut c = Community::with_members(13, 3);
+    let thread = c.thread(0, "Evening", "hello");
+    c.settle();
+    c.post(2, thread, "spam");
+    c.settle();
+    assert!(c.reads(1, "spam"));
+    c.remove(0, 2, CutChoice::FromStart);
+    c.settle();
+    c.assert_same(&[0, 1]);
+    assert!(!c.reads(0, "spam") && !c.reads(1, "spam"));
+}
+
+#[test]
+fn a2_a_demoted_moderators_earlier_grants_stand_and_later_ones_do_not() {
+    let mut c = Community::with_members(14, 2);
+    let moderator = c.member(1);
+    c.ask(0, Command::Grant { member: moderator, rank: Rank::Moderator })
+        .unwrap_or_else(|why| panic!("{why}"));
+    c.settle();
+    let code = c.invite(1, Rank::Member, 2, true);
+    let early = c.join(code.clone());
+    c.connect(1, early);
+    c.settle();
+    c.unplug(1);
+    c.ask(0, Command::Grant { member: moderator, rank: Rank::Member })
+        .unwrap_or_else(|why| panic!("{why}"));
+    let late = c.join(code);
+    c.connect(1, late);
+    c.settle();
+    assert_eq!(c.people[late].replica.state(), ReplicaState::Member, "as far as they know");
+    c.connect(0, 1);
+    c.settle();
+    c.settle();
+    // Their connections ended with their membership; when they come back they are told.
+    c.connect(1, late);
+    c.settle();
+    let authority = c.people[0].replica.authority();
+    assert_eq!(authority.rank_of(&c.member(early)), Some(Rank::Member));
+    assert_eq!(authority.rank_of(&c.member(late)), None);
+    assert_eq!(c.people[late].replica.state(), ReplicaState::Removed);
+    c.assert_same(&[0, 1]);
+}
+
+#[test]
+fn a8_whoever_leaves_is_gone_for_everyone() {
+    let mut c = Community::with_members(15, 3);
+    c.ask(2, Command::Leave).unwrap_or_else(|why| panic!("{why}"));
+    c.settle();
+    assert_eq!(c.people[0].replica.authority().rank_of(&c.member(2)), None);
+    assert_eq!(c.people[2].replica.state(), ReplicaState::Left);
+    c.assert_same(&[0, 1]);
+}
+
+#[test]
+fn c5_a_hidden_post_folds_everywhere_and_can_be_restored() {
+    let mut c = Community::with_members(16, 2);
+    let thread = c.thread(0, "Evening", "hello");
+    c.settle();
+    let post = c.post(1, thread, "unkind");
+    c.settle();
+    let (rule, reason) = ("Be kind".to_owned(), "unkind".to_owned());
+    c.ask(0, Command::Hide { document: post, rule, reason }).unwrap_or_else(|why| panic!("{why}"));
+    c.settle();
+    let state = |c: &Community, who: usize| {
+        c.people[who].store.posts().iter().find(|row| row.document == post).unwrap().state
+    };
+    assert!(matches!(state(&c, 1), PostState::Hidden(_)));
+    assert!(c.ask(1, Command::Restore { document: post }).is_err(), "not by its author");
+    c.ask(0, Command::Restore { document: post }).unwrap_or_else(|why| panic!("{why}"));
+    c.settle();
+    assert_eq!(state(&c, 1), PostState::Shown);
+}
+
+#[test]
+fn c5_an_erased_post_leaves_a_mark_and_no_words() {
+    let mut c = Community::with_members(17, 3);
+    let thread = c.thread(0, "Evening", "hello");
+    c.settle();
+    c.unplug(2);
+    let post = c.post(1, thread, "too much");
+    let reply = c.ask(1, Command::Edit { document: post, text: "far too much".to_owned() });
+    assert!(matches!(reply, Ok(Reply::Document(_))));
+    c.settle();
+    assert!(c.reads(0, "far too much"));
+    c.ask(1, Command::Erase { document: post }).unwrap_or_else(|why| panic!("{why}"));
+    c.settle();
+    c.connect(0, 2);
+    c.settle();
+    c.assert_same(&[0, 1, 2]);
+    for who in [0, 1, 2] {
+        let entries = &c.people[who].store.entries;
+        let created = c.people[1].replica.created(&post).unwrap();
+        assert!(entries[&created].payload.is_none(), "{who} still holds the payload");
+        assert!(!c.reads(who, "too much") && !c.reads(who, "far too much"));
+    }
+    let mark = c.people[0].store.posts().into_iter().find(|row| row.document == post).unwrap();
+    assert_eq!(mark.state, PostState::Erased);
+}

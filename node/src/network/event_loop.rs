@@ -1,0 +1,246 @@
+//! The one loop of a persona's network. It is polled by whoever started it and starts nothing.
+//!
+//! Commands are always taken. What the network brings is taken only while the driver keeps up.
+
+mod arrivals;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use cairn_crdt::id::TransportKey;
+use cairn_crdt::replica::input::{GossipToken, Protocol, SessionId};
+use futures::StreamExt as _;
+use libp2p::gossipsub::MessageId;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::{Multiaddr, PeerId, Swarm};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::behaviour::Behaviour;
+use super::framing::Report;
+use super::reconnect::Reconnect;
+use super::sessions::Sessions;
+use super::transport::{self, peer_of};
+use super::{NetworkCommand, NetworkConfig, NetworkError, NetworkEvent, discovery, policy};
+
+/// All that one persona's network holds.
+pub(super) struct EventLoop {
+    swarm: Swarm<Behaviour>,
+    commands: mpsc::Receiver<NetworkCommand>,
+    events: mpsc::Sender<NetworkEvent>,
+    /// Events that the driver has no room for yet.
+    outbox: VecDeque<NetworkEvent>,
+    sessions: Sessions,
+    reconnect: Reconnect,
+    listening: BTreeSet<Multiaddr>,
+    verdicts: BTreeMap<GossipToken, (MessageId, PeerId)>,
+    next_token: u64,
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Next {
+    Continue,
+    Stop,
+}
+
+impl EventLoop {
+    /// Listens; does nothing else yet.
+    pub(super) fn new(
+        config: NetworkConfig,
+        commands: mpsc::Receiver<NetworkCommand>,
+        events: mpsc::Sender<NetworkEvent>,
+    ) -> Result<Self, NetworkError> {
+        Ok(Self {
+            swarm: transport::swarm(&config)?,
+            commands,
+            events,
+            outbox: VecDeque::new(),
+            sessions: Sessions::new(),
+            reconnect: Reconnect::new(config.jitter),
+            listening: BTreeSet::new(),
+            verdicts: BTreeMap::new(),
+            next_token: 0,
+        })
+    }
+
+    /// Runs until told to stop.
+    pub(super) async fn run(mut self) {
+        while self.step().await == Next::Continue {}
+        self.farewell().await;
+    }
+
+    async fn step(&mut self) -> Next {
+        let keeps_up = self.outbox.len() < policy::EVENTS_WAITING;
+        let wake = self.reconnect.wake();
+        let events = self.events.clone();
+        tokio::select! {
+            command = self.commands.recv() => match command {
+                Some(command) => return self.command(command),
+                None => return Next::Stop,
+            },
+            room = events.reserve(), if !self.outbox.is_empty() => match room {
+                Ok(room) => {
+                    if let Some(event) = self.outbox.pop_front() {
+                        room.send(event);
+                    }
+                }
+                Err(_) => return Next::Stop,
+            },
+            () = events.closed() => return Next::Stop,
+            report = self.sessions.report(), if keeps_up => self.report(report),
+            event = self.swarm.select_next_some(), if keeps_up => self.swarm_event(event),
+            () = until(wake) => {}
+        }
+        self.dial_who_is_due();
+        Next::Continue
+    }
+
+    fn command(&mut self, command: NetworkCommand) -> Next {
+        match command {
+            NetworkCommand::Seek { peer, addresses } => self.seek(&peer, &addresses),
+            NetworkCommand::Forget { peer } => {
+                if let Some(peer) = peer_of(&peer) {
+                    self.reconnect.forget(&peer);
+                    self.update_known(peer);
+                }
+            }
+            NetworkCommand::Disconnect { peer } => {
+                if let Some(peer) = peer_of(&peer) {
+                    // An error means that there is no connection.
+                    let _ = self.swarm.disconnect_peer_id(peer);
+                }
+            }
+            NetworkCommand::Open { peer, protocol } => self.open(peer, protocol),
+            NetworkCommand::Send { session, message } => self.sessions.send(session, message),
+            NetworkCommand::Taken { session } => self.sessions.taken(session),
+            NetworkCommand::Close { session } => self.sessions.close(session),
+            NetworkCommand::Publish(bytes) => {
+                if let Err(error) = self.swarm.behaviour_mut().gossip.publish(bytes) {
+                    // Nobody to hear it, or heard already: they come to it by S2.
+                    tracing::trace!(%error, "not gossiped");
+                }
+            }
+            NetworkCommand::Verdict { token, verdict } => {
+                if let Some((message, from)) = self.verdicts.remove(&token) {
+                    self.swarm.behaviour_mut().gossip.decide(&message, &from, verdict);
+                }
+            }
+            NetworkCommand::Members(members) => {
+                let members: BTreeSet<PeerId> = members.iter().filter_map(peer_of).collect();
+                let before = self.swarm.behaviour().gossip.members().clone();
+                self.swarm.behaviour_mut().gossip.set_members(members.clone());
+                for peer in before.symmetric_difference(&members) {
+                    self.update_known(*peer);
+                }
+            }
+            NetworkCommand::Shutdown => return Next::Stop,
+        }
+        self.dial_who_is_due();
+        Next::Continue
+    }
+
+    fn seek(&mut self, key: &TransportKey, addresses: &[Vec<u8>]) {
+        let Some(peer) = peer_of(key) else { return };
+        if peer == *self.swarm.local_peer_id() {
+            return;
+        }
+        let addresses = addresses
+            .iter()
+            .take(policy::PEER_ADDRESSES)
+            .filter_map(|bytes| discovery::read(bytes, &peer))
+            .collect();
+        let connected = self.swarm.behaviour().streams.is_connected(&peer);
+        if self.reconnect.seek(peer, addresses, connected, Instant::now()) {
+            self.update_known(peer);
+        } else {
+            tracing::warn!("too many peers are sought: one more is not");
+        }
+    }
+
+    fn update_known(&mut self, peer: PeerId) {
+        let sought = self.reconnect.is_sought(&peer);
+        let behaviour = self.swarm.behaviour_mut();
+        let known = sought || behaviour.gossip.members().contains(&peer);
+        behaviour.streams.set_known(peer, known);
+    }
+
+    fn open(&mut self, key: TransportKey, protocol: Protocol) {
+        let opening = peer_of(&key).and_then(|peer| {
+            let known = self.swarm.behaviour().streams.is_known(&peer);
+            let opening = self.sessions.begin(peer, protocol, known)?;
+            let asked = self.swarm.behaviour_mut().streams.open(opening, peer, protocol);
+            if !asked {
+                self.sessions.settle(opening);
+            }
+            asked.then_some(opening)
+        });
+        if opening.is_none() {
+            self.outbox.push_back(NetworkEvent::NotOpened { peer: key, protocol });
+        }
+    }
+
+    fn dial_who_is_due(&mut self) {
+        while let Some((peer, addresses)) = self.reconnect.next(Instant::now()) {
+            self.dial(peer, addresses);
+        }
+    }
+
+    fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        let dial = DialOpts::peer_id(peer)
+            .condition(PeerCondition::DisconnectedAndNotDialing)
+            .addresses(addresses)
+            .build();
+        if let Err(error) = self.swarm.dial(dial) {
+            self.not_reached(peer, &error);
+        }
+    }
+
+    fn report(&mut self, (session, report): (SessionId, Report)) {
+        self.outbox.push_back(match report {
+            Report::Message(message) => NetworkEvent::Message { session, message },
+            Report::Drained => NetworkEvent::Drained(session),
+            Report::Over(ending) => {
+                tracing::debug!(?ending, "a session is over");
+                self.sessions.over(session);
+                NetworkEvent::SessionClosed(session)
+            }
+        });
+    }
+
+    /// Flushes what was given, says goodbye to everyone, and waits a little for both.
+    async fn farewell(mut self) {
+        self.sessions.close_all();
+        let end = Instant::now().checked_add(policy::FAREWELL);
+        let mut parted = false;
+        loop {
+            if !parted && self.sessions.is_empty() {
+                parted = true;
+                let peers: Vec<PeerId> =
+                    self.swarm.behaviour().streams.connected().copied().collect();
+                for peer in peers {
+                    // An error means that the connection is gone already.
+                    let _ = self.swarm.disconnect_peer_id(peer);
+                }
+            }
+            if parted && self.swarm.behaviour().streams.connected().next().is_none() {
+                return;
+            }
+            tokio::select! {
+                (session, report) = self.sessions.report() => {
+                    if let Report::Over(_) = report {
+                        self.sessions.over(session);
+                    }
+                }
+                _ = self.swarm.select_next_some() => {}
+                () = until(end) => return,
+            }
+        }
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,124 @@
+//! Every bound and pause of the network, and the rule of who may open a stream.
+//!
+//! *Known* peers are members and peers that the driver seeks. Strangers are everyone else: they may
+//! connect, because a newcomer's request and a member's new device come from strangers (S1, J2), but
+//! they share a small part of what there is, so that they can never keep a member out.
+
+use std::time::Duration;
+
+/// Commands that wait for the event loop.
+pub(super) const COMMANDS: usize = 256;
+/// Events that wait for the driver; beyond it nothing more is read from the network.
+pub(super) const EVENTS_WAITING: usize = 64;
+/// Gossiped entries whose verdict is not known; beyond it new ones are ignored, and come with S2.
+pub(super) const VERDICTS_WAITING: usize = 1024;
+/// Bytes of one gossiped message: an entry with its payload, its header and room to spare. Less than
+/// a message of a session may have, because gossip keeps the messages of the last seconds.
+pub(super) const GOSSIP_BYTES: usize = cairn_crdt::limits::PAYLOAD_BYTES * 2;
+/// Messages that wait to be sent to one peer by gossip.
+pub(super) const GOSSIP_QUEUE: usize = 64;
+
+/// Connections at a time.
+pub(super) const CONNECTIONS: usize = 512;
+/// Connections of strangers at a time.
+pub(super) const STRANGER_CONNECTIONS: usize = 64;
+/// Connections to one peer. Two are usual when both ends dial at once.
+pub(super) const PEER_CONNECTIONS: usize = 4;
+/// Connections that are being set up, in either direction.
+pub(super) const PENDING_CONNECTIONS: u32 = 64;
+/// Attempts to reach sought peers at a time; less than [`PENDING_CONNECTIONS`].
+pub(super) const DIALS: usize = 32;
+/// Part of the machine's memory beyond which no connection is taken.
+pub(super) const MEMORY_PART: f64 = 0.8;
+/// Streams of all protocols on one connection.
+pub(super) const CONNECTION_STREAMS: u32 = 32;
+/// Bytes that one QUIC stream, and all of one QUIC connection, may send ahead of what was read.
+pub(super) const QUIC_WINDOWS: (u32, u32) = (1024 * 1024, 4 * 1024 * 1024);
+
+/// Sessions at a time.
+pub(super) const SESSIONS: usize = 256;
+/// Sessions of strangers at a time.
+pub(super) const STRANGER_SESSIONS: usize = 32;
+/// Sessions with one peer, those being opened included.
+pub(super) const PEER_SESSIONS: usize = 4;
+/// Messages that wait to be written to one session.
+pub(super) const SESSION_QUEUE: usize = 8;
+
+/// Peers that can be sought at a time.
+pub(super) const SOUGHT_PEERS: usize = cairn_crdt::limits::DEVICES;
+/// Addresses that are kept of one sought peer, from the driver and from the network each.
+pub(super) const PEER_ADDRESSES: usize = cairn_crdt::limits::ADDRESSES;
+/// The pause after a first failure to connect.
+pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause between two attempts.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// A connection that lasted this long was a success: the pauses start anew.
+pub(super) const STEADY: Duration = Duration::from_secs(60);
+
+/// How long a connection to a stranger may carry no stream.
+pub(super) const IDLE_CONNECTION: Duration = Duration::from_secs(30);
+/// How long a peer may be silent on a session, when it is its turn.
+pub(super) const SILENCE: Duration = Duration::from_secs(120);
+/// How long one message may take to come once its length is known, or to be written: the slowest
+/// line that is waited for carries 9 kB/s.
+pub(super) const MESSAGE_TIME: Duration = Duration::from_secs(120);
+/// Between two checks that a peer is still there.
+pub(super) const PING_EVERY: Duration = Duration::from_secs(30);
+/// Between two exchanges of addresses and protocols.
+pub(super) const IDENTIFY_EVERY: Duration = Duration::from_secs(60);
+/// How long the end of the connections is waited for when the network stops.
+pub(super) const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Targets whose log lines carry peer ids and addresses at every level. A subscriber turns off all
+/// that start with one of these.
+pub const QUIET_TARGETS: &[&str] =
+    &["libp2p", "multistream_select", "yamux", "quinn", "hickory", "netlink", "if_watch", "Swarm"];
+
+/// How many sessions there are when one more is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Occupancy {
+    /// In all.
+    pub(super) all: usize,
+    /// With strangers.
+    pub(super) strangers: usize,
+    /// With the peer in question.
+    pub(super) peer: usize,
+}
+
+/// Whether one more session may be opened with a peer.
+pub(super) const fn may_open(now: Occupancy, known: bool) -> bool {
+    now.all < SESSIONS && now.peer < PEER_SESSIONS && (known || now.strangers < STRANGER_SESSIONS)
+}
+
+/// Whether one more connection may be had with a peer: in all, with strangers, with the peer.
+pub(super) const fn may_connect(now: Occupancy, known: bool) -> bool {
+    now.peer < PEER_CONNECTIONS
+        && now.all < CONNECTIONS
+        && (known || now.strangers < STRANGER_CONNECTIONS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s3_strangers_never_keep_a_known_peer_out() {
+        let full = Occupancy { all: STRANGER_SESSIONS, strangers: STRANGER_SESSIONS, peer: 0 };
+        assert!(!may_open(full, false));
+        assert!(may_open(full, true));
+        let full =
+            Occupancy { all: STRANGER_CONNECTIONS, strangers: STRANGER_CONNECTIONS, peer: 0 };
+        assert!(!may_connect(full, false));
+        assert!(may_connect(full, true));
+    }
+
+    #[test]
+    fn one_peer_has_its_share_and_no_more() {
+        let share = Occupancy { all: PEER_SESSIONS, strangers: 0, peer: PEER_SESSIONS };
+        assert!(!may_open(share, true));
+        let share = Occupancy { all: PEER_CONNECTIONS, strangers: 0, peer: PEER_CONNECTIONS };
+        assert!(!may_connect(share, true));
+        assert!(!may_open(Occupancy { all: SESSIONS, strangers: 0, peer: 0 }, true));
+        assert!(!may_connect(Occupancy { all: CONNECTIONS, strangers: 0, peer: 0 }, true));
+    }
+}
