@@ -6,7 +6,7 @@ pub const RUN_ENTRIES: usize = 256;
 pub const PAYLOAD_BYTES: usize = 64 * 1024;
 /// Bytes of a document change once inflated (C3).
 pub const CHANGE_BYTES: usize = 48 * 1024;
-/// Bytes of one message between peers, and of one gossiped entry.
+/// Bytes of one message between peers.
 pub const MESSAGE_BYTES: usize = 1024 * 1024;
 /// Bytes of the payloads that one run message carries; the rest of the message is headers.
 pub const RUN_PAYLOAD_BYTES: usize = 512 * 1024;

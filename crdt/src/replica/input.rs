@@ -28,9 +28,9 @@ pub enum Input {
         /// Who.
         peer: TransportKey,
     },
-    /// A stream that [`super::effect::Effect::Open`] asked for could not be opened.
+    /// A stream that was asked for could not be opened.
     NotOpened {
-        /// The other end.
+        /// To whom.
         peer: TransportKey,
         /// What for.
         protocol: Protocol,

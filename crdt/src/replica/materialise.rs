@@ -6,7 +6,6 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::authority::Authority;
-use crate::authority::decision::{Authorized, authorize};
 use crate::codec;
 use crate::crypto::aead::SymmetricKey;
 use crate::document::change::{Actor, CheckedChange, check};
@@ -15,7 +14,7 @@ use crate::document::rebuild;
 use crate::document::sealing::{self, CannotOpen, DocumentKey, Envelope, Opened, Owner};
 use crate::document::view::View;
 use crate::id::{DocumentId, EntryId, MemberId};
-use crate::log::run::{Entry, Verified};
+use crate::log::run::Entry;
 use crate::replica::Replica;
 use crate::replica::effect::{Effect, Event, PostRow, PostState, Row, Write};
 use crate::replica::ingest::epoch_of;
@@ -24,85 +23,17 @@ use crate::replica::outcome::Outcome;
 use crate::replica::posts::Ground;
 use crate::time::Timestamp;
 
-/// Entries that are asked of the store at a time to be read again.
-const RETRIED: usize = 256;
-
 /// A change that was opened and checked, and who wrote it when.
-struct Read {
-    id: EntryId,
-    author: MemberId,
-    envelope: Envelope,
-    change: CheckedChange,
-    arrived: Timestamp,
-    counts: bool,
+pub(crate) struct Read {
+    pub(crate) id: EntryId,
+    pub(crate) author: MemberId,
+    pub(crate) envelope: Envelope,
+    pub(crate) change: CheckedChange,
+    pub(crate) arrived: Timestamp,
+    pub(crate) counts: bool,
 }
 
 impl Replica {
-    /// Reads content that has just come, as far as its keys are held and it counts. What can be
-    /// shown from one change alone is shown at once (C7).
-    pub(crate) fn open_content(
-        &mut self,
-        now: Timestamp,
-        entries: Vec<Verified<Entry>>,
-        out: &mut Outcome,
-    ) {
-        let mut changed = Vec::new();
-        for entry in entries {
-            let Some(epoch) = epoch_of(&entry.get().header.sealing) else { continue };
-            let (id, device) = (entry.get().id, entry.get().header.device);
-            if entry.get().payload.is_none() || self.erased.contains(&id) {
-                continue;
-            }
-            self.sealed_under.insert(id, epoch);
-            let Ok(authorized) = authorize(&self.authority, &self.set, entry) else {
-                self.documents.put_off(id, epoch);
-                continue;
-            };
-            let envelope = match self.open_envelope(&authorized) {
-                Ok(envelope) => envelope,
-                Err(CannotOpen::NoKey) => {
-                    match self.documents.of_entry(&id) {
-                        Some(document) => self.documents.touch(document),
-                        None => self.documents.put_off(id, epoch),
-                    }
-                    continue;
-                }
-                Err(_) => {
-                    // Sealed wrongly by its author: it will never open for anyone.
-                    self.documents.give_up(&id);
-                    continue;
-                }
-            };
-            let (document, creation) = (envelope.document, envelope.creation);
-            let kind = creation.map(|creation| creation.kind);
-            if device != self.device() {
-                self.owe_entry(id, epoch, out);
-            }
-            let first = self.documents.get(&document).is_none();
-            self.documents.read(id, document, kind);
-            let shown = match kind {
-                Some(kind) if first => self.read_first(&authorized, kind, now),
-                _ => None,
-            };
-            out.write(envelope_write(id, &envelope, shown.as_ref().map(|(_, view)| view.written)));
-            let row = shown.and_then(|(read, view)| {
-                self.welcomed.remove(&id);
-                self.observe_time(view.written, now);
-                self.row(document, &read, &view, out)
-            });
-            match row {
-                Some(row) => {
-                    out.write(Write::Row(row));
-                    changed.push(document);
-                }
-                None => self.documents.touch(document),
-            }
-        }
-        if !changed.is_empty() {
-            out.notify(Event::Documents(changed));
-        }
-    }
-
     /// What the store was asked for is here.
     pub(crate) fn loaded<R: CryptoRng>(
         &mut self,
@@ -184,7 +115,7 @@ impl Replica {
     }
 
     /// Opens and checks the entries of a document; what does not hold is left out.
-    fn read_all(&self, kind: DocumentKind, entries: Vec<Stored>) -> Vec<Read> {
+    pub(crate) fn read_all(&self, kind: DocumentKind, entries: Vec<Stored>) -> Vec<Read> {
         let mut keys: BTreeMap<EntryId, SymmetricKey> = BTreeMap::new();
         let mut waiting: Vec<(Stored, Option<Envelope>)> = Vec::new();
         for stored in entries {
@@ -227,26 +158,9 @@ impl Replica {
         self.checked(stored.id, stored.header.device, opened, kind, stored.arrived, counts)
     }
 
-    /// What a document shows of which the creation is the only change so far (C7).
-    fn read_first(
-        &self,
-        entry: &Authorized<Entry>,
-        kind: DocumentKind,
-        arrived: Timestamp,
-    ) -> Option<(Read, View)> {
-        let Entry { id, header, payload, .. } = entry.get();
-        let secret = epoch_of(&header.sealing).and_then(|epoch| self.keyring.epoch(epoch));
-        let known = self.welcomed.get(id).cloned();
-        let payload = payload.as_deref().unwrap_or_default();
-        let opened = sealing::open(header, payload, secret, known, |_| None).ok()?;
-        let read = self.checked(*id, header.device, opened, kind, arrived, true)?;
-        let view = rebuild::read_single(&read.change)?;
-        Some((read, view))
-    }
-
     /// Whether the author may write this kind of document (C1), and whether the change is one
     /// that a document takes (C3).
-    fn checked(
+    pub(crate) fn checked(
         &self,
         id: EntryId,
         device: crate::id::DeviceId,
@@ -297,15 +211,8 @@ impl Replica {
         rebuild::lent(&counted, &void)
     }
 
-    fn open_envelope(&self, entry: &Authorized<Entry>) -> Result<Envelope, CannotOpen> {
-        let Entry { id, header, payload, .. } = entry.get();
-        let secret = epoch_of(&header.sealing).and_then(|epoch| self.keyring.epoch(epoch));
-        let known = self.welcomed.get(id).cloned();
-        sealing::open_envelope(header, payload.as_deref().unwrap_or_default(), secret, known)
-    }
-
     /// What a document shows, as a row; `None` if it shows nothing of its own.
-    fn row(
+    pub(crate) fn row(
         &mut self,
         document: DocumentId,
         first: &Read,
@@ -397,77 +304,6 @@ impl Replica {
         }
     }
 
-    /// The words of an erased document go, for good (C5); a mark stays where it stood.
-    fn erase(
-        &mut self,
-        document: DocumentId,
-        created: EntryId,
-        kind: DocumentKind,
-        named: &[EntryId],
-        entries: Vec<Stored>,
-        out: &mut Outcome,
-    ) {
-        let reads = self.read_all(kind, entries);
-        let view = reads
-            .iter()
-            .find(|read| read.id == created)
-            .and_then(|read| rebuild::read_single(&read.change).map(|view| (read, view)));
-        let row = match view {
-            Some((read, view)) => self.row(document, read, &view, out),
-            None => None,
-        };
-        if let Some(Row::Post(post)) = row {
-            out.write(Write::Row(Row::Post(PostRow {
-                title: post.title.map(|_| String::new()),
-                body: String::new(),
-                note: None,
-                wants: None,
-                imported: None,
-                state: PostState::Erased,
-                ..post
-            })));
-        } else if !matches!(kind, DocumentKind::Post | DocumentKind::Thread) {
-            out.write(Write::Row(Row::Gone(document)));
-        }
-        let known = self.documents.get(&document).map(|known| known.entries.clone());
-        for entry in known.into_iter().flatten().chain(named.iter().copied()) {
-            self.drop_payload(entry, out);
-        }
-        out.notify(Event::Documents(vec![document]));
-    }
-
-    fn drop_payload(&mut self, entry: EntryId, out: &mut Outcome) {
-        self.erased.insert(entry);
-        self.documents.give_up(&entry);
-        self.welcomed.remove(&entry);
-        out.write(Write::Erase { entry });
-    }
-
-    /// Erasures that became final: read once more for the mark, then dropped.
-    pub(crate) fn follow_erasures(&mut self, out: &mut Outcome) {
-        let finals: Vec<(EntryId, Vec<EntryId>)> = self
-            .authority
-            .erasures()
-            .iter()
-            .filter(|(_, erasure)| erasure.final_)
-            .map(|(created, erasure)| (*created, erasure.changes.iter().copied().collect()))
-            .collect();
-        for (created, changes) in finals {
-            if self.erased.contains(&created) {
-                continue;
-            }
-            match self.documents.of_entry(&created) {
-                Some(document) => self.documents.touch(document),
-                None => {
-                    self.drop_payload(created, out);
-                    for change in changes {
-                        self.drop_payload(change, out);
-                    }
-                }
-            }
-        }
-    }
-
     /// Documents whose entries count otherwise than before are built anew.
     pub(crate) fn follow_counting(&mut self, before: &Authority) {
         let changes = self.authority.changed_since(before);
@@ -491,45 +327,13 @@ impl Replica {
         self.chosen.clear();
         self.retry = true;
     }
-
-    /// Asks the store for content that could not be read and perhaps can be now.
-    pub(crate) fn retry_unread(&mut self, out: &mut Outcome) {
-        if !self.retry || self.retrying.is_some() {
-            return;
-        }
-        let readable = |id: &EntryId, epoch| {
-            (self.keyring.epoch(epoch).is_some() || self.welcomed.contains_key(id))
-                && self.authority.counting(&self.set, id).counts()
-        };
-        let entries: Vec<EntryId> = self
-            .documents
-            .unread()
-            .iter()
-            .filter(|(id, epoch)| readable(id, **epoch))
-            .map(|(id, _)| *id)
-            .take(RETRIED)
-            .collect();
-        if entries.is_empty() {
-            self.retry = false;
-            return;
-        }
-        for entry in &entries {
-            // What does not open now is put off again when it is here.
-            self.documents.reading(entry);
-        }
-        let load = Load::Entries(entries);
-        self.retrying = Some(load.clone());
-        out.effect(Effect::Load(load));
-    }
-
-    fn observe_time(&mut self, claim: Timestamp, now: Timestamp) {
-        let mut clock = crate::document::clock::HybridClock::after(self.persona.clock);
-        clock.observe(claim, now);
-        self.persona.clock = clock.last();
-    }
 }
 
-fn envelope_write(entry: EntryId, envelope: &Envelope, written: Option<Timestamp>) -> Write {
+pub(crate) fn envelope_write(
+    entry: EntryId,
+    envelope: &Envelope,
+    written: Option<Timestamp>,
+) -> Write {
     Write::Envelope {
         entry,
         document: envelope.document,

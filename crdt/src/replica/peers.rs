@@ -66,6 +66,11 @@ impl Peers {
         true
     }
 
+    /// The stream that was asked for will not come: it may be asked for again.
+    pub(crate) fn not_opened(&mut self, peer: TransportKey, protocol: Protocol) {
+        self.opening.remove(&(peer, protocol));
+    }
+
     fn begun(&mut self, now: Timestamp, peer: TransportKey) {
         self.stirred.remove(&peer);
         if let Some(last) = self.connected.get_mut(&peer) {
@@ -86,12 +91,6 @@ impl Peers {
         self.begun(session.heard, peer);
         self.sessions.insert(id, session);
         true
-    }
-
-    /// A stream that was asked for could not be opened: it may be asked for again when the peer
-    /// is due.
-    pub(crate) fn not_opened(&mut self, peer: TransportKey, protocol: Protocol) {
-        self.opening.remove(&(peer, protocol));
     }
 
     pub(crate) fn close(&mut self, id: SessionId) -> Option<Session> {

@@ -5,30 +5,24 @@ use std::collections::BTreeSet;
 use rand_core::CryptoRng;
 
 use crate::codec::List;
-use crate::id::{EntryId, TransportKey};
-use crate::limits::{DEVICES, WANTED_RANGES};
-use crate::log::entry::payload_hash;
+use crate::id::TransportKey;
+use crate::limits::WANTED_RANGES;
 use crate::log::frontier::{Frontier, FrontierDigest};
-use crate::log::run::Run;
 use crate::replica::Replica;
-use crate::replica::effect::{Effect, Event, Serve, Verdict};
+use crate::replica::effect::{Effect, Event};
 use crate::replica::holdings::{self, RECEIPTS_PASSED_ON};
 use crate::replica::ingest::Misbehaved;
-use crate::replica::input::{GossipToken, Protocol, SessionEvent, SessionId};
+use crate::replica::input::{Protocol, SessionEvent, SessionId};
 use crate::replica::outcome::Outcome;
 use crate::replica::peers::{RESYNC_MILLIS, SYNC_AT_ONCE};
 use crate::replica::persona::ReplicaState;
-use crate::sync::message::{
-    Admittance, JoinMessage, Message, PayloadOf, Range, Refusal, SYNC_VERSION, Want,
-};
+use crate::sync::message::{Admittance, JoinMessage, Message, Range, Refusal, SYNC_VERSION};
 use crate::sync::reconcile;
-use crate::sync::session::{Awaiting, LARGE_GAP, Session};
+use crate::sync::session::{Awaiting, Session};
 use crate::time::Timestamp;
 
 /// Milliseconds between two receipts (S6).
 const RECEIPT_MILLIS: u64 = 60_000;
-/// Entries of its own log that a removed member may hand in at a time.
-const REMOVED_ENTRIES: u64 = 256;
 
 impl Replica {
     pub(crate) fn connected(&mut self, now: Timestamp, peer: TransportKey, out: &mut Outcome) {
@@ -296,177 +290,8 @@ impl Replica {
         Ok(())
     }
 
-    fn on_frontier(
-        &mut self,
-        now: Timestamp,
-        id: SessionId,
-        frontier: Frontier,
-        out: &mut Outcome,
-    ) -> Result<(), Misbehaved> {
-        let session = self.peers.session(id).ok_or(Misbehaved::OutOfOrder)?;
-        if session.ours.is_none() || session.awaiting != Awaiting::Frontier {
-            return Err(Misbehaved::OutOfOrder);
-        }
-        let (peer, theirs) = (session.peer, session.theirs);
-        let Some(theirs) = theirs else {
-            // Not let in yet: what it holds is looked at when it has shown its passport.
-            session.early = Some(frontier);
-            return Ok(());
-        };
-        let only = match theirs {
-            Admittance::Member => None,
-            Admittance::Removed => self.authority.known_transport(&peer),
-        };
-        let mut lacking = reconcile::difference(&self.set, &frontier, only);
-        if theirs == Admittance::Removed && lacking.entries > REMOVED_ENTRIES {
-            lacking.wants.clear();
-        }
-        if let Some(device) = self.authority.device_of_transport(&peer) {
-            self.holdings.show(&self.set, device, &frontier);
-        }
-        let content = theirs == Admittance::Member && lacking.entries <= LARGE_GAP;
-        let wants = List::<Want, DEVICES>::new(lacking.wants).unwrap_or_default();
-        let asks = !wants.is_empty();
-        if let Some(session) = self.peers.session(id) {
-            session.awaiting = if asks { Awaiting::Runs } else { Awaiting::Nothing };
-        }
-        if asks {
-            out.send(id, &Message::Want { wants, content });
-        } else {
-            self.advance(now, id, out);
-        }
-        Ok(())
-    }
-
-    fn on_want(
-        &mut self,
-        id: SessionId,
-        wants: &[Want],
-        content: bool,
-        out: &mut Outcome,
-    ) -> Result<(), Misbehaved> {
-        let session = self.peers.session(id).ok_or(Misbehaved::OutOfOrder)?;
-        if !session.may_want() || session.wants_served >= crate::sync::session::WANTS {
-            return Err(Misbehaved::OutOfOrder);
-        }
-        session.wants_served = session.wants_served.saturating_add(1);
-        let content = content && session.may_want_content();
-        let order = reconcile::granting_order(&self.set);
-        let mut wants: Vec<&Want> = wants.iter().collect();
-        wants.sort_by_key(|want| order.get(&want.device).copied().unwrap_or(usize::MAX));
-        for want in wants {
-            let entries = reconcile::path(&self.set, want);
-            if !entries.is_empty() {
-                let serve = Serve::Runs { entries, content };
-                out.effect(Effect::Serve { session: id, serve });
-            }
-        }
-        out.send(id, &Message::RunsDone);
-        Ok(())
-    }
-
-    fn on_run(
-        &mut self,
-        now: Timestamp,
-        id: SessionId,
-        run: Run,
-        out: &mut Outcome,
-    ) -> Result<(), Misbehaved> {
-        let session = self.peers.session(id).ok_or(Misbehaved::OutOfOrder)?;
-        if session.awaiting != Awaiting::Runs {
-            return Err(Misbehaved::OutOfOrder);
-        }
-        let (peer, theirs) = (session.peer, session.theirs);
-        let entries = run.verify(self.persona.group)?;
-        if theirs == Some(Admittance::Removed) {
-            let own = self.authority.known_transport(&peer);
-            if entries.iter().any(|entry| Some(entry.get().header.device) != own) {
-                return Err(Misbehaved::NotYours);
-            }
-        }
-        self.ingest(now, entries, out)?;
-        out.notify(Event::Progress { held: self.held(), missing: self.missing() });
-        Ok(())
-    }
-
-    fn on_all_sent(
-        &mut self,
-        now: Timestamp,
-        id: SessionId,
-        awaited: Awaiting,
-        out: &mut Outcome,
-    ) -> Result<(), Misbehaved> {
-        let session = self.peers.session(id).ok_or(Misbehaved::OutOfOrder)?;
-        if session.awaiting != awaited {
-            return Err(Misbehaved::OutOfOrder);
-        }
-        session.awaiting = Awaiting::Nothing;
-        self.advance(now, id, out);
-        Ok(())
-    }
-
-    fn on_want_payloads(
-        &mut self,
-        id: SessionId,
-        ranges: &[Range],
-        out: &mut Outcome,
-    ) -> Result<(), Misbehaved> {
-        let session = self.peers.session(id).ok_or(Misbehaved::OutOfOrder)?;
-        if !session.may_want() || session.wants_served >= crate::sync::session::WANTS {
-            return Err(Misbehaved::OutOfOrder);
-        }
-        session.wants_served = session.wants_served.saturating_add(1);
-        let (peer, all) = (session.peer, session.may_want_content());
-        let mut entries = reconcile::entries_in(&self.set, ranges);
-        if !all {
-            let concerning = self.acts_concerning(&peer);
-            entries.retain(|entry| concerning.contains(entry));
-        }
-        let entries: Vec<EntryId> =
-            entries.into_iter().filter(|id| !self.documents.missing().contains_key(id)).collect();
-        if !entries.is_empty() {
-            out.effect(Effect::Serve { session: id, serve: Serve::Payloads { entries } });
-        }
-        out.send(id, &Message::PayloadsDone);
-        Ok(())
-    }
-
-    /// The changes of acts of moderation that concern a removed member: no other payload is
-    /// served to it (S1).
-    fn acts_concerning(&self, peer: &TransportKey) -> BTreeSet<EntryId> {
-        self.authority
-            .known_transport(peer)
-            .and_then(|device| self.authority.member_of(&device))
-            .and_then(|member| self.acts.get(&member).cloned())
-            .unwrap_or_default()
-    }
-
-    fn on_payloads(
-        &mut self,
-        now: Timestamp,
-        id: SessionId,
-        payloads: Vec<PayloadOf>,
-        out: &mut Outcome,
-    ) -> Result<(), Misbehaved> {
-        let session = self.peers.session(id).ok_or(Misbehaved::OutOfOrder)?;
-        if session.awaiting != Awaiting::Payloads {
-            return Err(Misbehaved::OutOfOrder);
-        }
-        for PayloadOf { entry, payload } in payloads {
-            let Some(header) = self.documents.missing().get(&entry) else { continue };
-            let payload = payload.into_vec();
-            let size = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-            if size != header.size || payload_hash(&payload) != header.payload {
-                return Err(Misbehaved::WrongPayload);
-            }
-            self.payload_arrived(now, entry, payload, out);
-        }
-        out.notify(Event::Progress { held: self.held(), missing: self.missing() });
-        Ok(())
-    }
-
     /// Says what comes next on a stream whose ends have let each other in.
-    fn advance(&mut self, now: Timestamp, id: SessionId, out: &mut Outcome) {
+    pub(crate) fn advance(&mut self, now: Timestamp, id: SessionId, out: &mut Outcome) {
         let missing = self.documents.missing().len();
         let Some(session) = self.peers.session(id) else { return };
         let (Some(_), Some(ours)) = (session.theirs, session.ours) else { return };
@@ -535,52 +360,5 @@ impl Replica {
         }
         self.synced = true;
         out.notify(Event::Synced { peer: session.peer });
-    }
-
-    pub(crate) fn gossip(
-        &mut self,
-        now: Timestamp,
-        token: GossipToken,
-        from: TransportKey,
-        bytes: &[u8],
-        out: &mut Outcome,
-    ) {
-        let verdict = if self.authority.device_of_transport(&from).is_none() {
-            Verdict::Reject
-        } else {
-            match self.gossiped(now, from, bytes, out) {
-                Ok(verdict) => verdict,
-                Err(why) => {
-                    out.notify(Event::Misbehaved { rule: why.to_string() });
-                    Verdict::Reject
-                }
-            }
-        };
-        out.effect(Effect::Verdict { token, verdict });
-    }
-
-    fn gossiped(
-        &mut self,
-        now: Timestamp,
-        from: TransportKey,
-        bytes: &[u8],
-        out: &mut Outcome,
-    ) -> Result<Verdict, Misbehaved> {
-        let entries = Run::from_bytes(bytes)?.verify(self.persona.group)?;
-        let [entry] = entries.as_slice() else { return Err(Misbehaved::OutOfOrder) };
-        let (id, device) = (entry.get().id, entry.get().header.device);
-        let content = !entry.get().header.kind.is_control();
-        let taken = self.ingest(now, entries, out)?;
-        if taken.waiting {
-            self.peers.stir_peer(now, from);
-            return Ok(Verdict::Ignore);
-        }
-        // Content after a fork is not passed on before a branch is selected (L8).
-        let forked = self.set.log(&device).and_then(crate::log::set::Log::fork_seq).is_some();
-        let counts = self.authority.counting(&self.set, &id).counts();
-        if content && forked && !counts {
-            return Ok(Verdict::Ignore);
-        }
-        Ok(if taken.new > 0 { Verdict::Accept } else { Verdict::Ignore })
     }
 }

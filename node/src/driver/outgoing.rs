@@ -211,9 +211,8 @@ fn next_payloads(
         let ids: Vec<EntryId> = waiting.iter().take(PAYLOADS_AT_ONCE).copied().collect();
         let held = store.payloads(group, &ids)?;
         for (id, payload) in held {
-            let fits = room.checked_sub(payload.len()).filter(|_| {
-                payloads.len() < limits::RUN_ENTRIES
-            });
+            let fits =
+                room.checked_sub(payload.len()).filter(|_| payloads.len() < limits::RUN_ENTRIES);
             let Some(left) = fits else {
                 while waiting.front().is_some_and(|first| *first != id) {
                     waiting.pop_front();
@@ -231,4 +230,33 @@ fn next_payloads(
         return Ok(None);
     }
     Ok(List::new(payloads).ok().map(|payloads| Message::Payloads(payloads).to_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::MemoryStore;
+
+    #[test]
+    fn what_waits_is_bounded_but_one_answer_is_not() {
+        let mut outgoing = Outgoing::default();
+        let ids = vec![EntryId::NONE; FULL / 32];
+        let serve = || Serve::Payloads { entries: ids.clone() };
+        assert_eq!(outgoing.serve(1, serve()), Ok(()));
+        assert_eq!(outgoing.serve(1, serve()), Ok(()));
+        assert_eq!(outgoing.message(2, vec![1]), Err(TooMuch));
+    }
+
+    #[test]
+    fn messages_go_first_in_first_out_and_then_the_stream_is_closed() {
+        let mut outgoing = Outgoing::default();
+        let (store, group) = (MemoryStore::new(), GroupId::from_bytes([1; 32]));
+        outgoing.message(1, vec![1]).unwrap();
+        outgoing.message(1, vec![2]).unwrap();
+        outgoing.close();
+        outgoing.message(1, vec![3]).unwrap();
+        for expected in [Next::Message(vec![1]), Next::Message(vec![2]), Next::Close, Next::Close] {
+            assert_eq!(outgoing.next(&store, group).unwrap(), expected);
+        }
+    }
 }
