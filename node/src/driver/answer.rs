@@ -251,8 +251,10 @@ impl Driver {
         let view = self.view(now, wanted)?;
         match view.replica.state() {
             ReplicaState::Member | ReplicaState::Removed | ReplicaState::Left => Ok(view),
-            ReplicaState::Waiting => Err(ApiError::refused("you are not a member of this group yet")
-                .hinted("Somebody in the group has to admit you. `cairn group list` shows when.")),
+            ReplicaState::Waiting => Err(ApiError::refused(
+                "you are not a member of this group yet",
+            )
+            .hinted("Somebody in the group has to admit you. `cairn group list` shows when.")),
             ReplicaState::Declined => {
                 Err(ApiError::refused("your request to join this group was declined")
                     .hinted("Ask whoever invited you for a fresh code."))
@@ -314,7 +316,12 @@ impl View<'_> {
     fn entry(&self, wanted: &str) -> Result<EntryId, ApiError> {
         let ids = self.store.entries_with_prefix(self.group, &wanted.trim().to_lowercase())?;
         let candidates: Vec<_> = ids.into_iter().map(|id| candidate(id, id.to_string())).collect();
-        lookup::find("entry", "Entries are named by `acts`, `grant`, `remove`.", wanted, &candidates)
+        lookup::find(
+            "entry",
+            "Entries are named by `acts`, `grant`, `remove`.",
+            wanted,
+            &candidates,
+        )
     }
 }
 

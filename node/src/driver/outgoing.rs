@@ -211,9 +211,8 @@ fn next_payloads(
         let ids: Vec<EntryId> = waiting.iter().take(PAYLOADS_AT_ONCE).copied().collect();
         let held = store.payloads(group, &ids)?;
         for (id, payload) in held {
-            let fits = room.checked_sub(payload.len()).filter(|_| {
-                payloads.len() < limits::RUN_ENTRIES
-            });
+            let fits =
+                room.checked_sub(payload.len()).filter(|_| payloads.len() < limits::RUN_ENTRIES);
             let Some(left) = fits else {
                 while waiting.front().is_some_and(|first| *first != id) {
                     waiting.pop_front();

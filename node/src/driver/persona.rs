@@ -274,12 +274,13 @@ impl Persona {
         let mut ports = self.ports(desk);
         let learnt = ports.learn(&addresses);
         let ports = serde_json::to_vec(&ports).unwrap_or_default();
-        let kept = desk.store.set_group_setting(self.group, ADDRESSES_SETTING, &bytes).and_then(
-            |()| match learnt {
-                true => desk.store.set_group_setting(self.group, config::PORTS_SETTING, &ports),
-                false => Ok(()),
-            },
-        );
+        let kept =
+            desk.store.set_group_setting(self.group, ADDRESSES_SETTING, &bytes).and_then(|()| {
+                match learnt {
+                    true => desk.store.set_group_setting(self.group, config::PORTS_SETTING, &ports),
+                    false => Ok(()),
+                }
+            });
         if let Err(error) = kept {
             // They are only a help for the next start.
             tracing::warn!(%error, "the node's addresses could not be remembered");
