@@ -333,6 +333,9 @@ fn happened(persona: &mut Persona, desk: &mut Desk, event: NetworkEvent) {
             let event = SessionEvent::Opened { peer, protocol, initiated };
             persona.give(Input::Session { session, event });
         }
+        NetworkEvent::NotOpened { peer, protocol } => {
+            persona.give(Input::NotOpened { peer, protocol });
+        }
         NetworkEvent::Message { session, message } => {
             if link.heard(session) {
                 persona.give(Input::Session { session, event: SessionEvent::Message(message) });

@@ -22,7 +22,7 @@ pub(crate) fn run(setting: &Setting, _args: &InitArgs) -> Result<(), Failure> {
         .hinted("Start your node with `cairn up`, or name another folder with --home."));
     }
     let words = runtime::init(&setting.home, &passphrase::new()?)?;
-    let answer = json!({ "recovery": words });
+    let answer = json!({ "recovery": words.iter().map(|word| word.as_str()).collect::<Vec<_>>() });
     setting.out.show(&answer, text)?;
     setting.out.remark("Next: `cairn up` runs your node, `cairn join CODE` joins a group.");
     Ok(())

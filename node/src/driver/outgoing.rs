@@ -231,3 +231,32 @@ fn next_payloads(
     }
     Ok(List::new(payloads).ok().map(|payloads| Message::Payloads(payloads).to_bytes()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::MemoryStore;
+
+    #[test]
+    fn what_waits_is_bounded_but_one_answer_is_not() {
+        let mut outgoing = Outgoing::default();
+        let ids = vec![EntryId::NONE; FULL / 32];
+        let serve = || Serve::Payloads { entries: ids.clone() };
+        assert_eq!(outgoing.serve(1, serve()), Ok(()));
+        assert_eq!(outgoing.serve(1, serve()), Ok(()));
+        assert_eq!(outgoing.message(2, vec![1]), Err(TooMuch));
+    }
+
+    #[test]
+    fn messages_go_first_in_first_out_and_then_the_stream_is_closed() {
+        let mut outgoing = Outgoing::default();
+        let (store, group) = (MemoryStore::new(), GroupId::from_bytes([1; 32]));
+        outgoing.message(1, vec![1]).unwrap();
+        outgoing.message(1, vec![2]).unwrap();
+        outgoing.close();
+        outgoing.message(1, vec![3]).unwrap();
+        for expected in [Next::Message(vec![1]), Next::Message(vec![2]), Next::Close, Next::Close] {
+            assert_eq!(outgoing.next(&store, group).unwrap(), expected);
+        }
+    }
+}

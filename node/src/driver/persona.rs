@@ -80,12 +80,11 @@ impl Persona {
             return Ok(());
         }
         let snapshot = desk.store.snapshot(self.group)?;
-        let (replica, effects) =
-            Replica::restore(now, &mut desk.rng, snapshot).map_err(|damaged| {
-                let error = StorageError::Damaged { what: "the record of a group" };
-                tracing::error!(%damaged, "a group could not be opened");
-                ApiError::from(error)
-            })?;
+        let (replica, effects) = Replica::restore(now, snapshot).map_err(|damaged| {
+            let error = StorageError::Damaged { what: "the record of a group" };
+            tracing::error!(%damaged, "a group could not be opened");
+            ApiError::from(error)
+        })?;
         desk.store.set_group_setting(self.group, MEMBER_SETTING, replica.member().as_bytes())?;
         self.replica = Some(replica);
         for effect in effects {
