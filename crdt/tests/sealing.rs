@@ -201,7 +201,6 @@ fn k5_the_seals_are_bound_to_the_header() {
         Header { seq: 5, ..header.clone() },
         Header { prev: EARLIER, ..header.clone() },
         Header { grant: GrantId::NONE, ..header.clone() },
-        Header { kind: Kind(129), ..header.clone() },
         Header { sealing: Sealing::Sealed { epoch, nonce }, ..header.clone() },
         Header { seen: Seen::default(), ..header.clone() },
     ];

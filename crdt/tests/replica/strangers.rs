@@ -167,6 +167,29 @@ fn s2_equal_frontiers_are_told_by_one_digest() {
 }
 
 #[test]
+fn s2_what_is_written_between_two_greetings_harms_nobody() {
+    let mut c = Community::with_members(78, 2);
+    c.settle();
+    let peer = c.key(1);
+    // The caller wrote after it had greeted: to it the two differ, and it shows its frontier.
+    let (caller, _) = Caller::open(&mut c, 0, peer, 0);
+    let same = hello(&c, c.people[0].replica.digest().0);
+    caller.say(&mut c, &same);
+    caller.say(&mut c, &Message::Welcome(Admittance::Member));
+    let frontier = Message::Frontier(Frontier::of(c.people[0].replica.set()));
+    let answer = caller.say(&mut c, &frontier);
+    assert!(answer.messages.is_empty() && !answer.disconnected);
+    assert!(caller.say(&mut c, &frontier).disconnected, "but once only");
+    // This end wrote after it had greeted: no frontier comes, and it ends the stream in time.
+    let (caller, _) = Caller::open(&mut c, 0, peer, 1);
+    let other = hello(&c, [0; 32]);
+    caller.say(&mut c, &other);
+    caller.say(&mut c, &Message::Welcome(Admittance::Member));
+    let answer = caller.say(&mut c, &Message::Done);
+    assert_eq!(answer.messages.last(), Some(&Message::Done));
+}
+
+#[test]
 fn s3_gossip_of_a_stranger_is_rejected_unread() {
     let mut c = Community::with_members(73, 2);
     let (_, transport, card) = stranger(&c);
