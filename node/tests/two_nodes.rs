@@ -1,5 +1,7 @@
 //! Two homes, two nodes on loopback, real sockets and real stores.
 
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
+
 use std::path::Path;
 use std::time::Duration;
 
