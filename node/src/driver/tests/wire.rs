@@ -42,6 +42,9 @@ impl Wire {
     }
 
     fn carry(&mut self, side: usize, command: NetworkCommand, closed: &mut BTreeSet<SessionId>) {
+        if std::env::var("W").is_ok() {
+            eprintln!("{side} {command:?}");
+        }
         let other = 1 - side;
         let group = self.group;
         match command {
