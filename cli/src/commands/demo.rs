@@ -325,7 +325,12 @@ fn folder() -> Result<TempDir, Failure> {
     let mut random = [0_u8; 32];
     getrandom::fill(&mut random).map_err(|error| failed(error.to_string()))?;
     let passphrase: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    std::fs::File::create_new(root.path().join("passphrase"))
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+        .open(root.path().join("passphrase"))
         .and_then(|mut file| writeln!(file, "{passphrase}"))
         .map_err(|error| failed(error.to_string()))?;
     Ok(root)
