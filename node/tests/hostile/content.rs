@@ -1,14 +1,17 @@
 //! Entries that a set holds and that count for nothing: kept, passed on, and no row comes of them.
 
-use cairn_crdt::codec::{self, Bytes};
+use cairn_crdt::codec::{self, Bytes, Text};
 use cairn_crdt::crypto::aead::Nonce;
 use cairn_crdt::crypto::padding;
 use cairn_crdt::document::change::Actor;
+use cairn_crdt::document::kinds::Content;
+use cairn_crdt::document::kinds::post::Post;
 use cairn_crdt::document::sealing::{DocumentKey, SealedContent};
-use cairn_crdt::id::{EntryId, GrantId, PayloadHash};
+use cairn_crdt::id::{DeviceId, PayloadHash};
 use cairn_crdt::limits;
 use cairn_crdt::log::entry::{Header, Kind, Sealing, payload_hash};
 use cairn_crdt::log::run::Entry;
+use cairn_node::clock;
 use rand_core::Rng as _;
 
 use crate::bounded;
@@ -36,42 +39,17 @@ async fn is_void(forge: impl FnOnce(&mut Insider, &Node) -> Entry) {
     .await;
 }
 
-/// The first grant of the group: the founder's own.
-fn founders_grant(forger: &Insider) -> GrantId {
-    GrantId::of(EntryId::from_bytes(*forger.replica.group().as_bytes()))
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn l3_an_entry_under_anothers_grant_counts_for_nothing() {
     is_void(|forger, node| {
         // A post that would be shown, were it not for the grant.
         let post = forger.post(node, "under the founder's grant");
-        let grant = founders_grant(forger);
+        let grant = forger.grant_of_another();
         assert_ne!(post.header.grant, grant);
-        resealed(forger, &post, grant)
+        let opened = forger.open(&post);
+        forger.seal(Header { grant, ..post.header }, &opened.envelope, &opened.change)
     })
     .await;
-}
-
-/// The same post under another grant: opened and sealed again, for the grant is bound to the seals.
-fn resealed(forger: &mut Insider, post: &Entry, grant: GrantId) -> Entry {
-    let secret = forger.secret();
-    let payload = post.payload.as_deref().unwrap();
-    let opened =
-        cairn_crdt::document::sealing::open(&post.header, payload, Some(&secret), None, |_| None)
-            .unwrap_or_else(|why| panic!("{why}"));
-    let DocumentKey::Fresh(key) = &opened.envelope.key else { panic!("a new post's key is fresh") };
-    let header = Header { grant, ..post.header.clone() };
-    let (header, payload) = cairn_crdt::document::sealing::seal(
-        &mut forger.rng,
-        header,
-        &secret,
-        &opened.envelope,
-        key,
-        &opened.change,
-    )
-    .unwrap();
-    Entry::author(&forger.device_key(), header, payload).into_inner()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,56 +57,40 @@ async fn c3_a_change_that_is_garbage_shows_nothing() {
     is_void(|forger, _| {
         let mut change = vec![0; 4000];
         forger.rng.fill_bytes(&mut change);
-        let grant = forger.grant();
-        forger.sealed(grant, &change)
+        let envelope = forger.creation();
+        let header = forger.header(Kind::CONTENT, forger.grant());
+        forger.seal(header, &envelope, &change)
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c3_a_change_cut_off_in_the_middle_shows_nothing() {
+async fn c3_a_change_that_breaks_off_shows_nothing() {
     is_void(|forger, node| {
-        let post = forger.post(node, "cut off");
-        let secret = forger.secret();
-        let payload = post.payload.as_deref().unwrap();
-        let opened = cairn_crdt::document::sealing::open(
-            &post.header,
-            payload,
-            Some(&secret),
-            None,
-            |_| None,
-        )
-        .unwrap_or_else(|why| panic!("{why}"));
-        let DocumentKey::Fresh(key) = &opened.envelope.key else { panic!("a fresh key") };
+        let post = forger.post(node, "breaks off");
+        let opened = forger.open(&post);
         let half = &opened.change[..opened.change.len() / 2];
-        let (header, payload) = cairn_crdt::document::sealing::seal(
-            &mut forger.rng,
-            post.header.clone(),
-            &secret,
-            &opened.envelope,
-            key,
-            half,
-        )
-        .unwrap();
-        Entry::author(&forger.device_key(), header, payload).into_inner()
+        forger.seal(post.header, &opened.envelope, half)
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c3_a_change_by_another_actor_shows_nothing() {
-    is_void(|forger, _| {
-        let (envelope, key) = forger.creation();
-        // All is well with it but for whose device it says it is of.
-        let other = cairn_crdt::id::DeviceId::from_bytes([3; 32]);
-        let content = cairn_crdt::document::kinds::Content::Thread(
-            cairn_crdt::document::kinds::thread::Thread::default(),
-        );
-        let actor = Actor::of(other, envelope.document);
-        let change = content.create(actor, cairn_node::clock::now()).unwrap();
-        let _ = key;
-        let grant = forger.grant();
-        forger.sealed(grant, &change)
+async fn c3_a_change_in_the_name_of_another_device_shows_nothing() {
+    is_void(|forger, node| {
+        let envelope = forger.creation();
+        let post = Post {
+            thread: node.thread,
+            reply_to: None,
+            body: Text::new("in another's name").unwrap(),
+            note: Text::new("").unwrap(),
+            wants: None,
+            imported: None,
+        };
+        let actor = Actor::of(DeviceId::from_bytes([3; 32]), envelope.document);
+        let change = Content::Post(post).create(actor, clock::now()).unwrap();
+        let header = forger.header(Kind::CONTENT, forger.grant());
+        forger.seal(header, &envelope, &change)
     })
     .await;
 }
@@ -167,7 +129,9 @@ async fn k5_a_bomb_that_inflates_shows_nothing() {
     let bomb = bomb(size);
     assert!(bomb.len() < limits::CHANGE_BYTES);
     is_void(|forger, _| {
-        let (envelope, key) = forger.creation();
+        let envelope = forger.creation();
+        let DocumentKey::Fresh(key) = &envelope.key else { unreachable!() };
+        let key = key.clone();
         let (secret, nonce) = (forger.secret(), Nonce::generate(&mut forger.rng));
         let epoch = secret.epoch(forger.replica.group());
         let mut header = forger.header(Kind::CONTENT, forger.grant());

@@ -7,7 +7,7 @@ use cairn_crdt::codec::{List, Map};
 use cairn_crdt::crypto::aead::SymmetricKey;
 use cairn_crdt::crypto::signing::SigningKey;
 use cairn_crdt::document::kinds::DocumentKind;
-use cairn_crdt::document::sealing::{self, Creation, DocumentKey, Envelope, Owner};
+use cairn_crdt::document::sealing::{self, Creation, DocumentKey, Envelope, Opened, Owner};
 use cairn_crdt::epoch::secret::EpochSecret;
 use cairn_crdt::id::{EntryId, GrantId, PayloadHash};
 use cairn_crdt::identity::seed::Seed;
@@ -285,6 +285,14 @@ impl Insider {
         self.own().unwrap().grant
     }
 
+    /// The grant that someone else writes under.
+    pub(crate) fn grant_of_another(&self) -> GrantId {
+        let own = self.replica.device();
+        let mut headers = self.store.entries.values().map(|kept| &kept.header);
+        let other = headers.find(|header| header.device != own && !header.kind.is_control());
+        other.unwrap().grant
+    }
+
     /// The key of the own device: the third part of what the store keeps of a persona.
     pub(crate) fn device_key(&self) -> SigningKey {
         let seed: [u8; 32] = self.store.persona[64..96].try_into().unwrap();
@@ -321,23 +329,28 @@ impl Insider {
     }
 
     /// What opens a new post of this member.
-    pub(crate) fn creation(&mut self) -> (Envelope, SymmetricKey) {
+    pub(crate) fn creation(&mut self) -> Envelope {
         let owner = Owner::Member(self.replica.member());
         let creation = Creation::new(&mut self.rng, owner, DocumentKind::Post);
         let document = creation.document(self.replica.group());
-        let key = SymmetricKey::generate(&mut self.rng);
-        let fresh = DocumentKey::Fresh(key.clone());
-        (Envelope { document, creation: Some(creation), key: fresh }, key)
+        let key = DocumentKey::Fresh(SymmetricKey::generate(&mut self.rng));
+        Envelope { document, creation: Some(creation), key }
     }
 
-    /// A new post, sealed as it must be, whatever the change is.
-    pub(crate) fn sealed(&mut self, grant: GrantId, change: &[u8]) -> Entry {
-        let (envelope, key) = self.creation();
-        let header = self.header(Kind::CONTENT, grant);
+    /// Signs a change of this member, sealed as it must be, whatever the change is.
+    pub(crate) fn seal(&mut self, header: Header, envelope: &Envelope, change: &[u8]) -> Entry {
+        let DocumentKey::Fresh(key) = &envelope.key else { panic!("the key of a new document") };
         let secret = self.secret();
         let (header, payload) =
-            sealing::seal(&mut self.rng, header, &secret, &envelope, &key, change).unwrap();
+            sealing::seal(&mut self.rng, header, &secret, envelope, key, change).unwrap();
         Entry::author(&self.device_key(), header, payload).into_inner()
+    }
+
+    /// What is sealed in a new document of this member.
+    pub(crate) fn open(&self, entry: &Entry) -> Opened {
+        let payload = entry.payload.as_deref().unwrap();
+        sealing::open(&entry.header, payload, Some(&self.secret()), None, |_| None)
+            .unwrap_or_else(|why| panic!("{why}"))
     }
 
     /// Shows a frontier with one new tip, and hands these bytes over when the node asks for it.
