@@ -1,5 +1,7 @@
 //! Entries that a set holds and that count for nothing: kept, passed on, and no row comes of them.
 
+use std::time::Duration;
+
 use cairn_crdt::codec::{self, Bytes, Text};
 use cairn_crdt::crypto::aead::Nonce;
 use cairn_crdt::crypto::padding;
@@ -37,6 +39,37 @@ async fn is_void(forge: impl FnOnce(&mut Insider, &Node) -> Entry) {
         node.down().await;
     })
     .await;
+}
+
+/// What the tests below forge with: with nothing wrong, it is shown.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_post_that_is_put_together_by_hand_is_shown() {
+    bounded(async {
+        let node = Node::up().await;
+        let mut forger = Insider::join(&node, 1).await;
+        let envelope = forger.creation();
+        let actor = Actor::of(forger.replica.device(), envelope.document);
+        let change = by_hand(&node).create(actor, clock::now()).unwrap();
+        let header = forger.header(Kind::CONTENT, forger.grant());
+        let entry = forger.seal(header, &envelope, &change);
+        assert_eq!(forger.hand_run(&node, &entry).await, Ending::Content);
+        while !node.shows_post("by hand").await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        node.down().await;
+    })
+    .await;
+}
+
+fn by_hand(node: &Node) -> Content {
+    Content::Post(Post {
+        thread: node.thread,
+        reply_to: None,
+        body: Text::new("by hand").unwrap(),
+        note: Text::new("").unwrap(),
+        wants: None,
+        imported: None,
+    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,16 +112,8 @@ async fn c3_a_change_that_breaks_off_shows_nothing() {
 async fn c3_a_change_in_the_name_of_another_device_shows_nothing() {
     is_void(|forger, node| {
         let envelope = forger.creation();
-        let post = Post {
-            thread: node.thread,
-            reply_to: None,
-            body: Text::new("in another's name").unwrap(),
-            note: Text::new("").unwrap(),
-            wants: None,
-            imported: None,
-        };
         let actor = Actor::of(DeviceId::from_bytes([3; 32]), envelope.document);
-        let change = Content::Post(post).create(actor, clock::now()).unwrap();
+        let change = by_hand(node).create(actor, clock::now()).unwrap();
         let header = forger.header(Kind::CONTENT, forger.grant());
         forger.seal(header, &envelope, &change)
     })

@@ -1,11 +1,12 @@
 //! Gossip (S3): from members only, and only what proves itself.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use cairn_crdt::crypto::signing::{Signature, SigningKey};
 use cairn_crdt::log::run::{Entry, Run};
 use cairn_crdt::sync::message::{Message, Refusal};
 use cairn_node::network::NetworkCommand;
-use std::collections::BTreeSet;
-use std::time::Duration;
 
 use crate::bounded;
 use crate::insider::Insider;

@@ -15,9 +15,7 @@ use cairn_crdt::log::entry::{Header, Kind, SUITE, Sealing, VERSION};
 use cairn_crdt::log::frontier::{Frontier, Tip};
 use cairn_crdt::log::run::{Entry, Run};
 use cairn_crdt::replica::effect::Effect;
-use cairn_crdt::replica::input::{
-    Body, Command, CommandId, Input, SessionEvent, SessionId, Timer,
-};
+use cairn_crdt::replica::input::{Body, Command, CommandId, Input, SessionEvent, SessionId, Timer};
 use cairn_crdt::replica::{Joining, Replica};
 use cairn_crdt::sync::message::Message;
 use cairn_crdt::time::Timestamp;
@@ -215,11 +213,8 @@ impl Insider {
         }
         for session in streams.open.into_keys() {
             let event = SessionEvent::Closed;
-            let effects = self.replica.handle(
-                clock::now(),
-                &mut self.rng,
-                Input::Session { session, event },
-            );
+            let effects =
+                self.replica.handle(clock::now(), &mut self.rng, Input::Session { session, event });
             self.keep(effects);
         }
         let input = Input::Disconnected { peer };

@@ -45,7 +45,10 @@ async fn asks(node: &Node, key: &SigningKey, request: Request) -> JoinMessage {
 }
 
 /// Asks for something that is declined; afterwards the same newcomer, honest, is let in.
-async fn is_declined(why: Declined, forge: impl FnOnce(&mut Insider, Request) -> (SigningKey, Request)) {
+async fn is_declined(
+    why: Declined,
+    forge: impl FnOnce(&mut Insider, Request) -> (SigningKey, Request),
+) {
     bounded(async {
         let node = Node::up().await;
         let mut newcomer = Insider::outside(&node, 5);

@@ -22,7 +22,11 @@ mod order;
 mod raw;
 mod runs;
 #[path = "../../../crdt/tests/replica/store.rs"]
-#[expect(dead_code, unreachable_pub, reason = "made for the tests of the core, of which it serves more")]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "made for the tests of the core, of which it serves more"
+)]
 mod store;
 mod wire;
 

@@ -1,5 +1,9 @@
 //! An attacker below the node's own network: bytes on streams that nothing bounds on its side.
 
+use std::collections::VecDeque;
+use std::task::Poll;
+use std::time::Duration;
+
 use cairn_crdt::capability::invite::Code;
 use futures::future::poll_fn;
 use futures::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -9,13 +13,14 @@ use libp2p::core::transport::{DialOpts, PortUse};
 use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::{Multiaddr, Transport as _, noise, tcp, yamux};
-use std::collections::VecDeque;
-use std::task::Poll;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// The name of the protocol on the wire.
 pub(crate) const SYNC: &str = "/cairn/sync/1";
+
+/// Less than the silence after which a node gives a stream up anyway.
+const SOONER_THAN_SILENCE: Duration = Duration::from_secs(50);
 
 type Asked = oneshot::Sender<Option<SubstreamBox>>;
 
@@ -104,10 +109,13 @@ pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
     [length.as_slice(), message].concat()
 }
 
-/// Reads until the node says no more; how many bytes it said.
+/// Reads until the node says no more; how many bytes it said. It has to end the stream for what was
+/// said on it, and not only when it has waited long enough for more.
 pub(crate) async fn drain(stream: &mut SubstreamBox) -> usize {
     let mut said = Vec::new();
     // A stream that is reset is over as well.
-    let _ = stream.read_to_end(&mut said).await;
+    let _ = tokio::time::timeout(SOONER_THAN_SILENCE, stream.read_to_end(&mut said))
+        .await
+        .expect("the node ends the stream by itself");
     said.len()
 }
