@@ -36,11 +36,14 @@ pub(crate) struct Insider {
     posts: u32,
 }
 
+/// Messages, and at the end of them `None`: the stream is to be closed.
+type Waiting = VecDeque<Option<Vec<u8>>>;
+
 /// The streams of a member that is driven.
 struct Streams<'a> {
     wire: &'a mut Wire,
     /// What waits to be sent on each, and whether it may be.
-    open: BTreeMap<SessionId, (VecDeque<Option<Vec<u8>>>, bool)>,
+    open: BTreeMap<SessionId, (Waiting, bool)>,
 }
 
 impl Streams<'_> {
