@@ -51,7 +51,7 @@ pub fn listen(written: &[String]) -> Result<Vec<Multiaddr>, ApiError> {
             .collect());
     }
     let unfit = |text: &str| {
-        ApiError::usage(format!("\"{text}\" is no address that a node can listen on"))
+        ApiError::usage(format!("A node cannot listen on \"{text}\", which is no address"))
             .hinted("For example /ip4/0.0.0.0/tcp/0 for TCP, /ip4/0.0.0.0/udp/0/quic-v1 for QUIC.")
     };
     written
