@@ -82,7 +82,10 @@ impl Replica {
             }
             SessionEvent::Message(bytes) => {
                 let Some(session) = self.peers.session(id) else { return };
-                session.heard = now;
+                // Who is not let in has one stretch of patience, whatever it says in it.
+                if session.theirs.is_some() {
+                    session.heard = now;
+                }
                 let (protocol, peer) = (session.protocol, session.peer);
                 let result = match protocol {
                     Protocol::Sync => Message::from_bytes(&bytes)
@@ -166,7 +169,9 @@ impl Replica {
             Message::Passport(passport) => self.on_passport(now, id, passport, out),
             Message::Welcome(admittance) => {
                 let session = self.peers.session(id).ok_or(Misbehaved::OutOfOrder)?;
-                session.ours = Some(admittance);
+                if session.ours.replace(admittance).is_some() {
+                    return Err(Misbehaved::OutOfOrder);
+                }
                 self.advance(now, id, out);
                 Ok(())
             }

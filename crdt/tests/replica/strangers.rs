@@ -3,6 +3,7 @@
 use cairn_crdt::capability::grant::History;
 use cairn_crdt::capability::rank::Rank;
 use cairn_crdt::codec::List;
+use cairn_crdt::crypto::signing::Signature;
 use cairn_crdt::id::{EntryId, TransportKey};
 use cairn_crdt::log::entry::Seen;
 use cairn_crdt::log::frontier::{Frontier, FrontierDigest};
@@ -11,7 +12,7 @@ use cairn_crdt::replica::ReplicaState;
 use cairn_crdt::replica::effect::{Effect, Event, Verdict};
 use cairn_crdt::replica::input::{Command, GossipToken, Input, Protocol, SessionEvent, SessionId};
 use cairn_crdt::sync::message::{
-    Admittance, Message, Passport, Range, Refusal, SYNC_VERSION, Want,
+    Admittance, Message, Passport, Range, Receipt, Refusal, SYNC_VERSION, Want,
 };
 
 use crate::community::Community;
@@ -284,4 +285,24 @@ fn j3_a_newcomer_shows_nothing_before_it_holds_the_chain_to_the_genesis() {
     let run = Run::new(&[entry], true).unwrap();
     let answer = caller.say(&mut c, &Message::Run(run));
     assert!(refused(&answer, Refusal::Misbehaved) && answer.disconnected);
+}
+
+#[test]
+fn s1_a_stranger_that_keeps_talking_gets_no_more_time_for_it() {
+    let mut c = Community::with_members(61, 2);
+    let (caller, _) = Caller::open(&mut c, 0, TransportKey::from_bytes([77; 32]), 1);
+    let greeting = hello(&c, [0; 32]);
+    caller.say(&mut c, &greeting);
+    let receipt = Message::Receipt(Receipt {
+        device: c.people[1].replica.device(),
+        count: 1,
+        frontier: Frontier::default(),
+        signature: Signature::from_bytes([0; 64]),
+    });
+    for _ in 0..8 {
+        c.pass(10_000);
+        assert!(!caller.say(&mut c, &receipt).disconnected);
+    }
+    // The stream is over: what would have been out of order on it is said to nobody.
+    assert!(!caller.say(&mut c, &Message::Done).disconnected);
 }
