@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use cairn_crdt::id::write_base32;
-use cairn_crdt::limits;
 use cairn_crdt::replica::effect::Verdict;
 use libp2p::PeerId;
 use libp2p::core::transport::PortUse;
@@ -50,7 +49,7 @@ pub(super) fn router(topic: [u8; 32]) -> Result<Router, NetworkError> {
             );
             MessageId::new(&digest)
         })
-        .max_transmit_size(limits::MESSAGE_BYTES)
+        .max_transmit_size(policy::GOSSIP_BYTES)
         .connection_handler_queue_len(policy::GOSSIP_QUEUE)
         .heartbeat_initial_delay(Duration::from_secs(1))
         .build()

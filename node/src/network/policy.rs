@@ -12,6 +12,9 @@ pub(super) const COMMANDS: usize = 256;
 pub(super) const EVENTS_WAITING: usize = 64;
 /// Gossiped entries whose verdict is not known; beyond it new ones are ignored, and come with S2.
 pub(super) const VERDICTS_WAITING: usize = 1024;
+/// Bytes of one gossiped message: an entry with its payload, its header and room to spare. Less than
+/// a message of a session may have, because gossip keeps the messages of the last seconds.
+pub(super) const GOSSIP_BYTES: usize = cairn_crdt::limits::PAYLOAD_BYTES * 2;
 /// Messages that wait to be sent to one peer by gossip.
 pub(super) const GOSSIP_QUEUE: usize = 64;
 

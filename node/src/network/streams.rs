@@ -79,18 +79,17 @@ impl Streams {
         self.known.contains(peer)
     }
 
-    /// From now on exactly these are known. Connections of others end once they are idle.
-    pub(super) fn set_known(&mut self, known: BTreeSet<PeerId>) {
-        for peer in self.known.symmetric_difference(&known) {
-            for connection in self.connections.get(peer).into_iter().flatten() {
-                self.waiting.push_back(ToSwarm::NotifyHandler {
-                    peer_id: *peer,
-                    handler: NotifyHandler::One(*connection),
-                    event: Ask::Keep(known.contains(peer)),
-                });
-            }
+    /// Says whether a peer is known. The connections of one that no longer is end once idle.
+    pub(super) fn set_known(&mut self, peer: PeerId, known: bool) {
+        let changed = if known { self.known.insert(peer) } else { self.known.remove(&peer) };
+        let connections = self.connections.get(&peer).into_iter().flatten();
+        for connection in connections.filter(|_| changed) {
+            self.waiting.push_back(ToSwarm::NotifyHandler {
+                peer_id: peer,
+                handler: NotifyHandler::One(*connection),
+                event: Ask::Keep(known),
+            });
         }
-        self.known = known;
     }
 
     /// Asks for a stream; `false` if there is no connection.

@@ -1,0 +1,187 @@
+//! What comes from the Swarm: connections, addresses, streams, gossip.
+
+use cairn_crdt::replica::effect::Verdict;
+use cairn_crdt::replica::input::{GossipToken, Protocol, SessionId};
+use libp2p::gossipsub::{self, MessageId};
+use libp2p::swarm::{DialError, Stream, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, identify, mdns, ping};
+use tokio::time::Instant;
+
+use super::super::behaviour::BehaviourEvent;
+use super::super::streams::StreamEvent;
+use super::super::transport::key_of;
+use super::super::{NetworkEvent, discovery, policy};
+use super::EventLoop;
+
+impl EventLoop {
+    pub(super) fn swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(event) => self.behaviour_event(event),
+            SwarmEvent::ConnectionEstablished { peer_id, num_established, .. }
+                if num_established.get() == 1 =>
+            {
+                self.reconnect.connected(peer_id, Instant::now());
+                self.outbox.extend(key_of(&peer_id).map(NetworkEvent::Connected));
+            }
+            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
+                self.sessions.abandon(&peer_id);
+                self.reconnect.lost(peer_id, Instant::now());
+                self.outbox.extend(key_of(&peer_id).map(NetworkEvent::Disconnected));
+            }
+            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
+                self.not_reached(peer, &error);
+            }
+            SwarmEvent::NewListenAddr { address, .. } => {
+                self.listening.insert(address);
+                self.tell_where();
+            }
+            SwarmEvent::ExpiredListenAddr { address, .. } => {
+                self.listening.remove(&address);
+                self.tell_where();
+            }
+            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
+                if let Err(error) = reason {
+                    tracing::warn!(kind = %error.kind(), "no longer listening at one address");
+                }
+                for address in addresses {
+                    self.listening.remove(&address);
+                }
+                self.tell_where();
+            }
+            SwarmEvent::ExternalAddrConfirmed { .. } | SwarmEvent::ExternalAddrExpired { .. } => {
+                self.tell_where();
+            }
+            _ => {}
+        }
+    }
+
+    fn tell_where(&mut self) {
+        let mut addresses = self.listening.clone();
+        addresses.extend(self.swarm.external_addresses().cloned());
+        let addresses = addresses.iter().map(Multiaddr::to_vec).collect();
+        self.outbox.push_back(NetworkEvent::Listening(addresses));
+    }
+
+    fn behaviour_event(&mut self, event: BehaviourEvent) {
+        match event {
+            BehaviourEvent::Streams(event) => self.stream_event(event),
+            BehaviourEvent::Gossip(gossipsub::Event::Message {
+                propagation_source,
+                message_id,
+                message,
+            }) => self.gossip(propagation_source, message_id, message.data),
+            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                let near = discovery::is_loopback(&info.observed_addr);
+                let known = self.swarm.behaviour().gossip.members().contains(&peer_id);
+                let addresses = info.listen_addrs.into_iter().filter(|_| known);
+                for address in addresses.take(policy::PEER_ADDRESSES) {
+                    let address = discovery::of_peer(address, &peer_id);
+                    if let Some(address) = address.filter(|at| near || !discovery::is_loopback(at))
+                    {
+                        self.reconnect.learn(&peer_id, address, Instant::now());
+                    }
+                }
+            }
+            BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => {
+                for (peer, address) in found {
+                    self.found_nearby(peer, address);
+                }
+            }
+            BehaviourEvent::Ping(ping::Event { connection, result: Err(failure), .. })
+                if !matches!(failure, ping::Failure::Unsupported) =>
+            {
+                self.swarm.close_connection(connection);
+            }
+            _ => {}
+        }
+    }
+
+    /// Someone on the local network: of interest only if known.
+    fn found_nearby(&mut self, peer: PeerId, address: Multiaddr) {
+        let streams = &self.swarm.behaviour().streams;
+        if !streams.is_known(&peer) || streams.is_connected(&peer) {
+            return;
+        }
+        let Some(address) = discovery::of_peer(address, &peer) else { return };
+        if self.reconnect.is_sought(&peer) {
+            self.reconnect.learn(&peer, address, Instant::now());
+        } else {
+            self.dial(peer, vec![address]);
+        }
+    }
+
+    fn stream_event(&mut self, event: StreamEvent) {
+        match event {
+            StreamEvent::Came { peer, protocol, stream } => {
+                let known = self.swarm.behaviour().streams.is_known(&peer);
+                if let Some(session) = self.sessions.accept(peer, known, stream) {
+                    self.opened(session, peer, protocol, false);
+                }
+            }
+            StreamEvent::Opened { opening, stream } => {
+                if let Some((peer, protocol)) = self.sessions.settle(opening) {
+                    self.begin(peer, protocol, stream);
+                }
+            }
+            StreamEvent::Failed { opening } => {
+                if let Some((peer, protocol)) = self.sessions.settle(opening)
+                    && let Some(peer) = key_of(&peer)
+                {
+                    self.outbox.push_back(NetworkEvent::NotOpened { peer, protocol });
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, peer: PeerId, protocol: Protocol, stream: Stream) {
+        let known = self.swarm.behaviour().streams.is_known(&peer);
+        let session = self.sessions.add(peer, known, stream);
+        self.opened(session, peer, protocol, true);
+    }
+
+    fn opened(&mut self, session: SessionId, peer: PeerId, protocol: Protocol, initiated: bool) {
+        if let Some(peer) = key_of(&peer) {
+            let event = NetworkEvent::SessionOpened { session, peer, protocol, initiated };
+            self.outbox.push_back(event);
+        }
+    }
+
+    fn gossip(&mut self, from: PeerId, message: MessageId, bytes: Vec<u8>) {
+        let key = key_of(&from).filter(|_| self.verdicts.len() < policy::VERDICTS_WAITING);
+        let Some(key) = key else {
+            self.swarm.behaviour_mut().gossip.decide(&message, &from, Verdict::Ignore);
+            return;
+        };
+        let token = GossipToken(self.next_token);
+        self.next_token = self.next_token.saturating_add(1);
+        self.verdicts.insert(token, (message, from));
+        self.outbox.push_back(NetworkEvent::Gossip { token, from: key, bytes });
+    }
+
+    pub(super) fn not_reached(&mut self, peer: PeerId, error: &DialError) {
+        let ours = self.reconnect.failed(peer, Instant::now());
+        if let DialError::DialPeerConditionFalse(_) = error {
+            // Connected or being dialled at this moment for another reason.
+            if self.swarm.behaviour().streams.is_connected(&peer) {
+                self.reconnect.connected(peer, Instant::now());
+            }
+            return;
+        }
+        if let (true, Some(peer)) = (ours, key_of(&peer)) {
+            let why = why_not_reached(error).to_owned();
+            self.outbox.push_back(NetworkEvent::Unreachable { peer, why });
+        }
+    }
+}
+
+/// For a person, without an address.
+const fn why_not_reached(error: &DialError) -> &'static str {
+    match error {
+        DialError::NoAddresses => "no address of this peer is known yet",
+        DialError::WrongPeerId { .. } | DialError::LocalPeerId { .. } => {
+            "somebody else answers at the address of this peer"
+        }
+        DialError::Denied { .. } => "this node has as many connections as it can take now",
+        _ => "nobody answers at the addresses of this peer",
+    }
+}
