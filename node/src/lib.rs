@@ -7,5 +7,9 @@
 //! ```
 
 pub mod api;
+pub mod clock;
+pub mod config;
+pub mod driver;
 pub mod network;
+pub mod runtime;
 pub mod storage;

@@ -22,7 +22,7 @@ use crate::time::Timestamp;
 const REMOVED_ENTRIES: u64 = 256;
 
 impl Replica {
-    fn on_frontier(
+    pub(crate) fn on_frontier(
         &mut self,
         now: Timestamp,
         id: SessionId,
@@ -64,7 +64,7 @@ impl Replica {
         Ok(())
     }
 
-    fn on_want(
+    pub(crate) fn on_want(
         &mut self,
         id: SessionId,
         wants: &[Want],
@@ -91,7 +91,7 @@ impl Replica {
         Ok(())
     }
 
-    fn on_run(
+    pub(crate) fn on_run(
         &mut self,
         now: Timestamp,
         id: SessionId,
@@ -115,7 +115,7 @@ impl Replica {
         Ok(())
     }
 
-    fn on_all_sent(
+    pub(crate) fn on_all_sent(
         &mut self,
         now: Timestamp,
         id: SessionId,
@@ -131,7 +131,7 @@ impl Replica {
         Ok(())
     }
 
-    fn on_want_payloads(
+    pub(crate) fn on_want_payloads(
         &mut self,
         id: SessionId,
         ranges: &[Range],
@@ -167,7 +167,7 @@ impl Replica {
             .unwrap_or_default()
     }
 
-    fn on_payloads(
+    pub(crate) fn on_payloads(
         &mut self,
         now: Timestamp,
         id: SessionId,

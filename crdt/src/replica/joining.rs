@@ -20,16 +20,13 @@ use crate::identity::device::Card;
 use crate::identity::member::verify_card;
 use crate::log::entry::Control;
 use crate::log::run::{Entry, Run, Verified};
-use crate::log::set::EntryRefused;
 use crate::replica::Replica;
 use crate::replica::effect::{Effect, Event, Refused, Reply, Write};
 use crate::replica::ingest::Misbehaved;
-use crate::replica::input::{Load, Protocol, SessionId, Stored};
+use crate::replica::input::{Protocol, SessionId};
 use crate::replica::outcome::Outcome;
 use crate::replica::persona::ReplicaState;
-use crate::sync::message::{
-    Declined, Introduction, JoinMessage, Message, PASSPORT_RUNS, Passport, Request,
-};
+use crate::sync::message::{Declined, Introduction, JoinMessage, Request};
 use crate::time::Timestamp;
 
 impl Replica {

@@ -6,7 +6,6 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::authority::Authority;
-use crate::authority::decision::{Authorized, authorize};
 use crate::codec;
 use crate::crypto::aead::SymmetricKey;
 use crate::document::change::{Actor, CheckedChange, check};
@@ -15,7 +14,7 @@ use crate::document::rebuild;
 use crate::document::sealing::{self, CannotOpen, DocumentKey, Envelope, Opened, Owner};
 use crate::document::view::View;
 use crate::id::{DocumentId, EntryId, MemberId};
-use crate::log::run::{Entry, Verified};
+use crate::log::run::Entry;
 use crate::replica::Replica;
 use crate::replica::effect::{Effect, Event, PostRow, PostState, Row, Write};
 use crate::replica::ingest::epoch_of;

@@ -5,24 +5,20 @@ use std::collections::BTreeSet;
 use rand_core::CryptoRng;
 
 use crate::codec::List;
-use crate::id::{EntryId, TransportKey};
-use crate::limits::{DEVICES, WANTED_RANGES};
-use crate::log::entry::payload_hash;
+use crate::id::TransportKey;
+use crate::limits::WANTED_RANGES;
 use crate::log::frontier::{Frontier, FrontierDigest};
-use crate::log::run::Run;
 use crate::replica::Replica;
-use crate::replica::effect::{Effect, Event, Serve, Verdict};
+use crate::replica::effect::{Effect, Event};
 use crate::replica::holdings::{self, RECEIPTS_PASSED_ON};
 use crate::replica::ingest::Misbehaved;
-use crate::replica::input::{GossipToken, Protocol, SessionEvent, SessionId};
+use crate::replica::input::{Protocol, SessionEvent, SessionId};
 use crate::replica::outcome::Outcome;
 use crate::replica::peers::{RESYNC_MILLIS, SYNC_AT_ONCE};
 use crate::replica::persona::ReplicaState;
-use crate::sync::message::{
-    Admittance, JoinMessage, Message, PayloadOf, Range, Refusal, SYNC_VERSION, Want,
-};
+use crate::sync::message::{Admittance, JoinMessage, Message, Range, Refusal, SYNC_VERSION};
 use crate::sync::reconcile;
-use crate::sync::session::{Awaiting, LARGE_GAP, Session};
+use crate::sync::session::{Awaiting, Session};
 use crate::time::Timestamp;
 
 /// Milliseconds between two receipts (S6).
@@ -295,7 +291,7 @@ impl Replica {
     }
 
     /// Says what comes next on a stream whose ends have let each other in.
-    fn advance(&mut self, now: Timestamp, id: SessionId, out: &mut Outcome) {
+    pub(crate) fn advance(&mut self, now: Timestamp, id: SessionId, out: &mut Outcome) {
         let missing = self.documents.missing().len();
         let Some(session) = self.peers.session(id) else { return };
         let (Some(_), Some(ours)) = (session.theirs, session.ours) else { return };

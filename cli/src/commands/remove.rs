@@ -1,0 +1,50 @@
+use cairn_node::api::command::Request;
+
+use super::Setting;
+use super::revoke::CutArgs;
+use crate::args::{GroupArg, ReasonArgs};
+use crate::error::Failure;
+use crate::output::{answer, short};
+
+/// Remove a member from a group
+///
+/// Ends every capability that they have below your rank, and changes the keys: they can open
+/// nothing that is written by anyone who knows of the removal. What they have read they may keep.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RemoveArgs {
+    #[command(flatten)]
+    group: GroupArg,
+    /// The member: their pseudonym or id
+    member: String,
+    /// The rule of the agreement that was broken
+    #[arg(long, default_value = "agreement")]
+    rule: String,
+    #[command(flatten)]
+    reason: ReasonArgs,
+    #[command(flatten)]
+    cut: CutArgs,
+}
+
+pub(crate) async fn run(setting: &Setting, args: RemoveArgs) -> Result<(), Failure> {
+    let reason = args.reason.read(setting.out)?;
+    let mut door = setting.door().await?;
+    let answer = door
+        .call(Request::Remove {
+            group: args.group.group,
+            member: args.member,
+            cut: args.cut.spec(),
+            rule: args.rule,
+            reason,
+        })
+        .await?;
+    setting.out.show(&answer, |_, answer| {
+        let entry = short(&answer::text(answer, "entry"));
+        format!("They are removed ({entry}). They see the rule and the reason.")
+    })?;
+    setting.out.remark(if door.is_node() {
+        "Each node of the group acts on it as soon as it hears of it."
+    } else {
+        "The others' nodes hear of it when `cairn up` has met one of them."
+    });
+    Ok(())
+}

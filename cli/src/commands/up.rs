@@ -1,0 +1,99 @@
+use std::io::{IsTerminal, Write};
+
+use cairn_node::runtime::{self, Ready, UpOptions};
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
+
+use super::{Setting, init};
+use crate::error::Failure;
+use crate::output::{Paint, answer, counted};
+use crate::{home, passphrase};
+
+/// Run your node until it is stopped
+///
+/// The node keeps your groups up to date and answers the other commands. It runs in the foreground;
+/// Ctrl-C or a service manager's stop signal ends it cleanly.
+#[derive(Debug, clap::Args)]
+pub(crate) struct UpArgs {
+    /// Listen on this address (may be repeated) [default: TCP and QUIC on every address]
+    ///
+    /// Each of your groups listens on a port of its own, so that they cannot be linked. Port 0 is
+    /// chosen once per group and remembered; a fixed port serves the first, the others choose.
+    #[arg(long, value_name = "MULTIADDR")]
+    pub(crate) listen: Vec<String>,
+    /// Do not look for members on the local network
+    #[arg(long)]
+    pub(crate) no_mdns: bool,
+}
+
+pub(crate) async fn run(setting: &Setting, args: UpArgs) -> Result<(), Failure> {
+    log_to_stderr();
+    let passphrase =
+        if home::has_store(&setting.home) { passphrase::known()? } else { make_store(setting)? };
+    let options = UpOptions { listen: args.listen, mdns: !args.no_mdns };
+    let out = setting.out;
+    runtime::up(&setting.home, &passphrase, options, move |ready: Ready| {
+        let answer = json!({
+            "ready": true, "listen": ready.listen, "api": ready.api, "web": null,
+        });
+        // Who does not read this can still use the node.
+        drop(out.show(&answer, text));
+    })
+    .await?;
+    out.remark("Your node has stopped.");
+    Ok(())
+}
+
+/// Asks whether to make the store that is missing.
+fn make_store(setting: &Setting) -> Result<zeroize::Zeroizing<String>, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(home::no_store(&setting.home));
+    }
+    let mut stderr = std::io::stderr().lock();
+    let mut line = String::new();
+    write!(stderr, "There is no store in {} yet. Make one? [y/N] ", setting.home.display())
+        .and_then(|()| stderr.flush())
+        .and_then(|()| std::io::stdin().read_line(&mut line))
+        .map_err(|_| home::no_store(&setting.home))?;
+    if !matches!(line.trim().to_lowercase().as_str(), "y" | "yes") {
+        return Err(home::no_store(&setting.home));
+    }
+    let passphrase = passphrase::new()?;
+    let words = runtime::init(&setting.home, &passphrase)?;
+    // With --json the one value on stdout is the ready line: the words go where the question was.
+    let shown = init::text(Paint::PLAIN, &json!({ "recovery": words }));
+    writeln!(stderr, "{shown}\n").map_err(|error| {
+        Failure::new(format!("The recovery words could not be shown: {error}."))
+            .hinted("Remove the folder of the store and make it again.")
+    })?;
+    Ok(passphrase)
+}
+
+/// The node's log, on stderr. It holds no names, texts, ids or addresses.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("CAIRN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    // A subscriber that is set already is as good.
+    drop(
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(false)
+            .try_init(),
+    );
+}
+
+fn text(paint: Paint, answer: &serde_json::Value) -> String {
+    let listen = answer::list(answer, "listen");
+    let addresses: String = listen
+        .iter()
+        .filter_map(|address| address.as_str())
+        .map(|address| format!("\n  {}", paint.faint(address)))
+        .collect();
+    if listen.is_empty() {
+        return "Your node is running. It is in no group yet: `cairn group create NAME` or \
+                `cairn join CODE`. Ctrl-C stops it."
+            .to_owned();
+    }
+    let many = counted(u64::try_from(listen.len()).unwrap_or(u64::MAX), "address");
+    format!("Your node is running, on {many}:{addresses}\nCtrl-C stops it.")
+}

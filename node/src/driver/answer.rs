@@ -1,0 +1,324 @@
+//! From a question of the API to its answer: at once from the rows of the store, or by way of a
+//! command to the replica.
+
+use cairn_crdt::id::{EntryId, GrantId, GroupId};
+use cairn_crdt::replica::effect::Reply;
+use cairn_crdt::replica::input::Command;
+use cairn_crdt::replica::{Replica, ReplicaState};
+use cairn_crdt::time::Timestamp;
+use serde_json::json;
+
+use super::Driver;
+use super::desk::Desk;
+use super::incoming::Answering;
+use super::persona::Persona;
+use crate::api::command::{Answer, ApiError, Request};
+use crate::api::lookup;
+use crate::storage::Store;
+
+mod doctor;
+pub(super) mod groups;
+mod import;
+mod members;
+mod moderation;
+pub(super) mod network;
+mod posts;
+mod threads;
+
+/// What is to be done about a question.
+enum Outcome {
+    /// This is the answer.
+    Answer(Answer),
+    /// Ask the replica of this group, and make the answer of its reply.
+    Command(GroupId, Command, Then),
+    /// Synchronise this group, and answer when that is done.
+    Sync(GroupId),
+    /// Answer when the request to join this group was heard.
+    Join(GroupId),
+    /// Answer, and come to an end.
+    Stop,
+}
+
+/// What is made of a replica's reply.
+pub(super) enum Then {
+    /// The document, under this name.
+    Document(&'static str),
+    /// The control entry that was written, if one was.
+    Entry,
+    /// The code, with this node's addresses.
+    Invite,
+    /// The member that was admitted.
+    Admitted,
+    /// The threads of an import of so many posts.
+    Imported(usize),
+    /// Nothing.
+    Done,
+}
+
+/// What an answer is made from: one group, at rest.
+struct View<'a> {
+    store: &'a dyn Store,
+    persona: &'a Persona,
+    replica: &'a Replica,
+    group: GroupId,
+}
+
+impl Driver {
+    /// Answers a question, now or later.
+    pub(super) fn ask(&mut self, now: Timestamp, request: Request, answer: Answering) {
+        match self.outcome(now, request) {
+            Ok(Outcome::Answer(value)) => drop(answer.send(Ok(value))),
+            Err(error) => drop(answer.send(Err(error))),
+            Ok(Outcome::Command(group, command, then)) => {
+                let input = self.desk.command(group, command, then, answer);
+                if let Some(persona) = self.personas.get_mut(&group) {
+                    persona.give(input);
+                    persona.run(&mut self.desk, now);
+                }
+            }
+            Ok(Outcome::Sync(group)) => {
+                self.desk.waits.for_sync(group, now, answer);
+                self.synchronise(now, group);
+            }
+            Ok(Outcome::Join(group)) => self.desk.waits.for_join(group, now, answer),
+            Ok(Outcome::Stop) => {
+                drop(answer.send(Ok(json!({}))));
+                self.stop();
+            }
+        }
+    }
+
+    fn outcome(&mut self, now: Timestamp, request: Request) -> Result<Outcome, ApiError> {
+        use Outcome::{Answer as Now, Command as Ask};
+        Ok(match request {
+            Request::GroupCreate { name, pseudonym, history } => {
+                let group = self.found(now, name, pseudonym, history)?;
+                Now(json!({ "group": group.to_string() }))
+            }
+            Request::Join { code, pseudonym, words } => {
+                let group = self.join(now, &code, pseudonym, words)?;
+                match (&self.connections, self.personas.get(&group).and_then(Persona::replica)) {
+                    (None, Some(replica)) => Now(groups::joined(replica, false)),
+                    _ => Outcome::Join(group),
+                }
+            }
+            Request::GroupList => Now(groups::list(self, now)?),
+            Request::Status => Now(network::status(self, now)?),
+            Request::Doctor => Now(doctor::checks(self, now)),
+            Request::Shutdown => Outcome::Stop,
+            Request::GroupShow { group } => Now(groups::show(&self.view(now, &group)?)?),
+            Request::GroupLeave { group } => {
+                Ask(self.inside(now, &group)?.group, Command::Leave, Then::Done)
+            }
+            Request::Agreement { group } => Now(groups::agreement(&self.inside(now, &group)?)?),
+            Request::SetAgreement { group, text } => {
+                let view = self.inside(now, &group)?;
+                Ask(view.group, groups::set_agreement(&view, text)?, Then::Done)
+            }
+            Request::SetPseudonym { group, pseudonym } => {
+                let group = self.inside(now, &group)?.group;
+                Ask(group, Command::SetProfile { pseudonym }, Then::Done)
+            }
+            Request::Invite { group, rank, uses, expires_in_seconds, at_once } => {
+                let group = self.inside(now, &group)?.group;
+                let invite = members::invite(now, &rank, uses, expires_in_seconds, at_once)?;
+                Ask(group, invite, Then::Invite)
+            }
+            Request::Requests { group } => Now(members::requests(&self.inside(now, &group)?)?),
+            Request::Admit { group, request } => {
+                let view = self.inside(now, &group)?;
+                let request = members::request(&view, &request)?;
+                Ask(view.group, Command::Admit { request }, Then::Admitted)
+            }
+            Request::Decline { group, request } => {
+                let view = self.inside(now, &group)?;
+                let request = members::request(&view, &request)?;
+                Ask(view.group, Command::Decline { request }, Then::Done)
+            }
+            Request::Members { group } => Now(members::list(&self.inside(now, &group)?)?),
+            Request::Grant { group, member, rank } => {
+                let view = self.inside(now, &group)?;
+                Ask(view.group, members::grant(&view, &member, &rank)?, Then::Entry)
+            }
+            Request::Revoke { group, member, grant, cut } => {
+                let view = self.inside(now, &group)?;
+                let command = members::revoke(&view, &member, grant.as_deref(), &cut)?;
+                Ask(view.group, command, Then::Entry)
+            }
+            Request::Remove { group, member, cut, rule, reason } => {
+                let view = self.inside(now, &group)?;
+                let command = members::remove(&view, &member, &cut, rule, reason)?;
+                Ask(view.group, command, Then::Entry)
+            }
+            Request::ThreadStart { group, title, body, note, wants } => {
+                let group = self.inside(now, &group)?.group;
+                let body = posts::body(body, note, wants.as_deref())?;
+                Ask(group, Command::StartThread { title, body }, Then::Document("thread"))
+            }
+            Request::Post { group, thread, reply_to, body, note, wants } => {
+                let view = self.inside(now, &group)?;
+                let body = posts::body(body, note, wants.as_deref())?;
+                let command = posts::post(&view, &thread, reply_to.as_deref(), body)?;
+                Ask(view.group, command, Then::Document("post"))
+            }
+            Request::Threads { group } => Now(threads::list(&self.inside(now, &group)?)?),
+            Request::Read { group, thread, mark } => {
+                let view = self.inside(now, &group)?;
+                let (group, thread) = (view.group, posts::thread(&view, &thread)?);
+                let page = threads::read(&view, thread)?;
+                if mark {
+                    self.desk.store.mark_read(group, thread)?;
+                }
+                Now(page)
+            }
+            Request::Search { group, words } => {
+                Now(threads::search(&self.inside(now, &group)?, &words)?)
+            }
+            Request::Respond { group, post, word } => {
+                let view = self.inside(now, &group)?;
+                Ask(view.group, posts::respond(&view, &post, &word)?, Then::Done)
+            }
+            Request::Edit { group, post, body } => {
+                let view = self.inside(now, &group)?;
+                let document = posts::document(&view, &post)?;
+                Ask(view.group, Command::Edit { document, text: body }, Then::Done)
+            }
+            Request::Erase { group, post } => {
+                let view = self.inside(now, &group)?;
+                let document = posts::document(&view, &post)?;
+                Ask(view.group, Command::Erase { document }, Then::Entry)
+            }
+            Request::Hide { group, post, rule, reason } => {
+                let view = self.inside(now, &group)?;
+                let document = posts::document(&view, &post)?;
+                Ask(view.group, Command::Hide { document, rule, reason }, Then::Entry)
+            }
+            Request::Restore { group, post } => {
+                let view = self.inside(now, &group)?;
+                let document = posts::document(&view, &post)?;
+                Ask(view.group, Command::Restore { document }, Then::Entry)
+            }
+            Request::Acts { group } => Now(moderation::acts(&self.inside(now, &group)?)?),
+            Request::Explain { group, id } => {
+                Now(moderation::explain(&self.inside(now, &group)?, &id)?)
+            }
+            Request::Import { group, posts } => {
+                let group = self.inside(now, &group)?.group;
+                let count = posts.len();
+                let posts = import::posts(posts)?;
+                Ask(group, Command::Import { posts }, Then::Imported(count))
+            }
+            Request::Export { group } => Now(import::export(&self.inside(now, &group)?)?),
+            Request::Peers { group } => Now(network::peers(&self.view(now, &group)?)?),
+            Request::Sync { group, wait } => {
+                let view = self.inside(now, &group)?;
+                let (group, answer) = (view.group, network::synced(view.persona, view.replica));
+                if self.connections.is_none() {
+                    return Err(ApiError::unavailable("this needs a running node")
+                        .hinted("Start it with `cairn up`."));
+                }
+                if wait {
+                    return Ok(Outcome::Sync(group));
+                }
+                self.synchronise(now, group);
+                Now(answer)
+            }
+        })
+    }
+
+    /// Asks the replica to synchronise with every connected peer now.
+    fn synchronise(&mut self, now: Timestamp, group: GroupId) {
+        let (answer, _) = tokio::sync::oneshot::channel();
+        let input = self.desk.command(group, Command::Sync, Then::Done, answer);
+        if let Some(persona) = self.personas.get_mut(&group) {
+            persona.give(input);
+            persona.run(&mut self.desk, now);
+        }
+    }
+
+    /// The group that a person means, with everything before this question done.
+    fn view(&mut self, now: Timestamp, wanted: &str) -> Result<View<'_>, ApiError> {
+        let group = groups::find(self, wanted)?;
+        self.at_rest(now, group)?;
+        let (store, persona) = (self.desk.store.as_ref(), self.personas.get(&group));
+        let open = persona.and_then(|persona| Some((persona, persona.replica()?)));
+        let (persona, replica) = open.ok_or_else(|| ApiError::not_found("group", wanted))?;
+        Ok(View { store, persona, replica, group })
+    }
+
+    /// [`Driver::view`] of a group that this person is in, or once was.
+    fn inside(&mut self, now: Timestamp, wanted: &str) -> Result<View<'_>, ApiError> {
+        let view = self.view(now, wanted)?;
+        match view.replica.state() {
+            ReplicaState::Member | ReplicaState::Removed | ReplicaState::Left => Ok(view),
+            ReplicaState::Waiting => Err(ApiError::refused("you are not a member of this group yet")
+                .hinted("Somebody in the group has to admit you. `cairn group list` shows when.")),
+            ReplicaState::Declined => {
+                Err(ApiError::refused("your request to join this group was declined")
+                    .hinted("Ask whoever invited you for a fresh code."))
+            }
+        }
+    }
+
+    /// Opens a group if need be, and brings all that was decided in it to disk.
+    fn at_rest(&mut self, now: Timestamp, group: GroupId) -> Result<(), ApiError> {
+        self.revive(now, group)?;
+        if let Some(persona) = self.personas.get_mut(&group) {
+            persona.finish(&mut self.desk, now);
+        }
+        // A write that failed just now has closed it again; who asks is to be told why.
+        self.reopen(now, group)
+    }
+}
+
+impl Then {
+    /// The answer that a replica's reply makes.
+    pub(super) fn answer(
+        self,
+        persona: &Persona,
+        desk: &Desk,
+        reply: Reply,
+    ) -> Result<Answer, ApiError> {
+        Ok(match (self, reply) {
+            (Self::Document(name), Reply::Document(id)) => json!({ name: id.to_string() }),
+            (Self::Invite, Reply::Invite(code)) => {
+                json!({ "code": persona.with_contact(desk, *code).to_text() })
+            }
+            (Self::Admitted, Reply::Entry(entry)) => {
+                let authority = persona.replica().map(Replica::authority);
+                let member = authority.and_then(|a| a.grant(&GrantId::of(entry)));
+                json!({
+                    "member": member.map(|(member, _)| member.to_string()),
+                    "entry": entry.to_string(),
+                })
+            }
+            (Self::Imported(count), Reply::Documents(documents)) => {
+                let mut threads = Vec::new();
+                for document in documents {
+                    let row = desk.store.post(persona.group, document)?;
+                    if row.is_none_or(|row| row.thread == document) {
+                        threads.push(document.to_string());
+                    }
+                }
+                json!({ "threads": threads, "posts": count })
+            }
+            (_, Reply::Entry(entry)) => json!({ "entry": entry.to_string() }),
+            (_, Reply::Document(document)) => json!({ "document": document.to_string() }),
+            (_, Reply::Documents(_) | Reply::Done | Reply::Invite(_)) => json!({}),
+        })
+    }
+}
+
+impl View<'_> {
+    /// The entry that a person means by its id or an unambiguous beginning of it.
+    fn entry(&self, wanted: &str) -> Result<EntryId, ApiError> {
+        let ids = self.store.entries_with_prefix(self.group, &wanted.trim().to_lowercase())?;
+        let candidates: Vec<_> = ids.into_iter().map(|id| candidate(id, id.to_string())).collect();
+        lookup::find("entry", "Entries are named by `acts`, `grant`, `remove`.", wanted, &candidates)
+    }
+}
+
+/// Something that goes by its id alone.
+const fn candidate<T>(value: T, id: String) -> lookup::Candidate<T> {
+    lookup::Candidate { value, id, name: None }
+}

@@ -1,0 +1,108 @@
+//! The record of acts, and why something counts or does not.
+
+use cairn_crdt::id::{EntryId, GrantId, MemberId};
+use cairn_crdt::log::entry::Kind;
+use serde_json::{Value, json};
+
+use super::members::{self, Names};
+use super::{View, posts};
+use crate::api::command::{Answer, ApiError};
+use crate::api::moment;
+
+/// The acts whose words this person may read, oldest first.
+pub(super) fn acts(view: &View<'_>) -> Result<Answer, ApiError> {
+    let names = Names::of(view)?;
+    let mut acts = Vec::new();
+    for act in view.store.acts(view.group)? {
+        let place = view.store.place(view.group, &act.about)?;
+        acts.push(json!({
+            "entry": act.about.to_string(),
+            "kind": place.map_or("act", |place| kind_word(place.kind)),
+            "author": names.person(&act.author),
+            "subject": names.person(&act.subject),
+            "rule": act.rule,
+            "reason": act.reason,
+            "written": moment::write(act.written),
+            "counts": view.replica.explain(&act.about).counts,
+        }));
+    }
+    Ok(Value::Array(acts))
+}
+
+/// Whether something counts, and if not, the rule and the entry that say so. Takes whatever id was
+/// printed: of an entry, a post, a thread, or a member, who stands for the grant that matters most.
+pub(super) fn explain(view: &View<'_>, wanted: &str) -> Result<Answer, ApiError> {
+    let entry = match entry_of(view, wanted) {
+        Ok(entry) => entry,
+        Err(error) if error.kind == "not-found" => match members::member(view, wanted) {
+            Ok(member) => match highest_grant(view, &member) {
+                Some(grant) => grant.entry(),
+                None => return Ok(ended(view, &member)),
+            },
+            Err(other) if other.kind == "ambiguous" => return Err(other),
+            Err(_) => return Err(error.hinted("Any id that a command printed will do.")),
+        },
+        Err(error) => return Err(error),
+    };
+    let why = view.replica.explain(&entry);
+    Ok(json!({
+        "counts": why.counts,
+        "rule": why.rule,
+        "entry": why.entry.map(|entry| entry.to_string()),
+        "why": why.why,
+    }))
+}
+
+/// The entry that an id stands for: itself, or the one that created a post or thread.
+pub(super) fn entry_of(view: &View<'_>, wanted: &str) -> Result<EntryId, ApiError> {
+    match view.entry(wanted) {
+        Err(error) if error.kind == "not-found" => {
+            let document = match posts::document(view, wanted) {
+                Err(other) if other.kind == "not-found" => return Err(error),
+                found => found?,
+            };
+            view.replica.created(&document).ok_or(error)
+        }
+        found => found,
+    }
+}
+
+fn highest_grant(view: &View<'_>, member: &MemberId) -> Option<GrantId> {
+    let standing = view.replica.authority().members().get(member)?;
+    let grants = standing.grants.iter();
+    grants.max_by_key(|(_, capability)| capability.rank).map(|(grant, _)| *grant)
+}
+
+/// What there is to say of someone who is no member.
+fn ended(view: &View<'_>, member: &MemberId) -> Answer {
+    let authority = view.replica.authority();
+    match authority.removed(member) {
+        Some(by) => json!({
+            "counts": false, "rule": "A4", "entry": by.to_string(),
+            "why": "This member's capabilities were ended by that entry. What they wrote counts \
+                    up to its cut.",
+        }),
+        None if authority.was_member(member) => json!({
+            "counts": false, "rule": "A8", "entry": null,
+            "why": "This member has left the group.",
+        }),
+        None => json!({
+            "counts": false, "rule": "L3", "entry": null,
+            "why": "Nobody has granted this person anything in this group.",
+        }),
+    }
+}
+
+const fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::GRANT => "grant",
+        Kind::REVOKE => "revoke",
+        Kind::REMOVE => "remove",
+        Kind::REPLACE => "replace",
+        Kind::HIDE => "hide",
+        Kind::RESTORE => "restore",
+        Kind::ERASE => "erase",
+        Kind::CONFIRM_ERASE => "confirm-erase",
+        _ => "act",
+    }
+}

@@ -1,0 +1,330 @@
+//! One persona: its replica, its network, and what is collected between two writes.
+//!
+//! What must stay true: nothing that a replica decided leaves this process, or is answered to a
+//! person, before it is on disk (S4); and a replica that is ahead of its store is thrown away and
+//! read from it again.
+
+use std::collections::VecDeque;
+
+use cairn_crdt::capability::invite::{Code, Contact};
+use cairn_crdt::codec::{Bytes, List};
+use cairn_crdt::id::{GroupId, TransportKey};
+use cairn_crdt::limits;
+use cairn_crdt::replica::effect::{Effect, Event, Write};
+use cairn_crdt::replica::input::{Input, SessionEvent, SessionId};
+use cairn_crdt::replica::{Replica, ReplicaState};
+use cairn_crdt::time::Timestamp;
+
+use super::desk::Desk;
+use super::link::Link;
+use super::timers::Wake;
+use crate::api::command::ApiError;
+use crate::config;
+use crate::network::NetworkCommand;
+use crate::storage::{MEMBER_SETTING, StorageError};
+
+/// Writes that are collected before they are brought to disk in one transaction.
+const WRITES_AT_ONCE: usize = 4096;
+/// Milliseconds that a group rests after its store failed; a command wakes it at once.
+const REST_MILLIS: u64 = 10_000;
+/// The group setting that holds the addresses that the node listened on last.
+const ADDRESSES_SETTING: &str = "addresses";
+
+/// One persona.
+pub(super) struct Persona {
+    /// Its group.
+    pub(super) group: GroupId,
+    /// `None` while it has to be read from the store first.
+    replica: Option<Replica>,
+    /// Its network.
+    pub(super) link: Link,
+    inputs: VecDeque<Input>,
+    writes: Vec<Write>,
+    effects: Vec<Effect>,
+}
+
+impl Persona {
+    /// A persona whose replica is still to be read.
+    pub(super) fn closed(group: GroupId) -> Self {
+        Self {
+            group,
+            replica: None,
+            link: Link::default(),
+            inputs: VecDeque::new(),
+            writes: Vec::new(),
+            effects: Vec::new(),
+        }
+    }
+
+    /// A persona of a replica that is new, with what it asked for.
+    pub(super) fn new(replica: Replica, effects: Vec<Effect>) -> Self {
+        let mut persona = Self::closed(replica.group());
+        persona.replica = Some(replica);
+        persona.effects = effects;
+        persona
+    }
+
+    /// The replica, if it is there.
+    pub(super) const fn replica(&self) -> Option<&Replica> {
+        self.replica.as_ref()
+    }
+
+    /// Whether it is a member now.
+    pub(super) fn state(&self) -> Option<ReplicaState> {
+        self.replica().map(Replica::state)
+    }
+
+    /// Reads the replica from the store, if it is not there.
+    pub(super) fn open(&mut self, desk: &mut Desk, now: Timestamp) -> Result<(), ApiError> {
+        if self.replica.is_some() {
+            return Ok(());
+        }
+        let snapshot = desk.store.snapshot(self.group)?;
+        let (replica, effects) =
+            Replica::restore(now, &mut desk.rng, snapshot).map_err(|damaged| {
+                let error = StorageError::Damaged { what: "the record of a group" };
+                tracing::error!(%damaged, "a group could not be opened");
+                ApiError::from(error)
+            })?;
+        desk.store.set_group_setting(self.group, MEMBER_SETTING, replica.member().as_bytes())?;
+        self.replica = Some(replica);
+        for effect in effects {
+            self.collect(effect);
+        }
+        if !self.link.listening.is_empty() {
+            self.inputs.push_back(Input::Listening { addresses: self.link.listening.clone() });
+        }
+        let connected = self.link.connected.iter().copied();
+        self.inputs.extend(connected.map(|peer| Input::Connected { peer }));
+        Ok(())
+    }
+
+    /// Gives something to the replica, after all that was given before.
+    pub(super) fn give(&mut self, input: Input) {
+        self.inputs.push_back(input);
+    }
+
+    /// Lets the replica handle all that was given to it. What it wants written is collected, and
+    /// brought to disk when it has become much or something has to be read.
+    pub(super) fn run(&mut self, desk: &mut Desk, now: Timestamp) {
+        while let Some(input) = self.inputs.pop_front() {
+            let Some(replica) = &mut self.replica else {
+                self.inputs.clear();
+                return;
+            };
+            if matches!(input, Input::Session { event: SessionEvent::Message(_), .. }) {
+                self.link.next_turn();
+            }
+            for effect in replica.handle(now, &mut desk.rng, input) {
+                if let Err(error) = self.take(desk, now, effect) {
+                    self.failed(desk, now, error);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// [`Persona::run`], and brings everything to disk and out, until nothing is left to do.
+    pub(super) fn finish(&mut self, desk: &mut Desk, now: Timestamp) {
+        loop {
+            self.run(desk, now);
+            if let Err(error) = self.settle(desk, now) {
+                self.failed(desk, now, error);
+            }
+            if self.inputs.is_empty() && self.writes.is_empty() && self.effects.is_empty() {
+                break;
+            }
+        }
+        self.link.tell_taken();
+    }
+
+    fn take(
+        &mut self,
+        desk: &mut Desk,
+        now: Timestamp,
+        effect: Effect,
+    ) -> Result<(), StorageError> {
+        if let Effect::Load(load) = effect {
+            // What was written just now is part of what is asked for.
+            self.settle(desk, now)?;
+            let entries = desk.store.load(self.group, &load)?;
+            self.inputs.push_back(Input::Loaded { load, entries });
+            return Ok(());
+        }
+        self.collect(effect);
+        if self.writes.len() >= WRITES_AT_ONCE { self.settle(desk, now) } else { Ok(()) }
+    }
+
+    /// Puts an effect where it belongs. Writes of several rounds come together into one
+    /// transaction: they may come earlier than other effects, and never later.
+    fn collect(&mut self, effect: Effect) {
+        match effect {
+            Effect::Persist(writes) => self.writes.extend(writes),
+            other => self.effects.push(other),
+        }
+    }
+
+    /// Writes what was collected, then lets out what waited for it.
+    fn settle(&mut self, desk: &mut Desk, now: Timestamp) -> Result<(), StorageError> {
+        if !self.writes.is_empty() {
+            desk.store.write(self.group, &self.writes)?;
+            self.writes.clear();
+        }
+        for effect in std::mem::take(&mut self.effects) {
+            self.perform(desk, now, effect);
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, desk: &mut Desk, now: Timestamp, error: StorageError) {
+        tracing::error!(%error, "the store failed: a group is read from it again");
+        self.rest(desk, now, &ApiError::from(error));
+    }
+
+    /// Something on which the replica rests has failed: nothing of what was not written has
+    /// happened. Whoever waits is told, and the replica is read again when the group has rested, or
+    /// is asked for.
+    pub(super) fn rest(&mut self, desk: &mut Desk, now: Timestamp, error: &ApiError) {
+        self.replica = None;
+        self.inputs.clear();
+        self.writes.clear();
+        self.effects.clear();
+        self.link.quiet();
+        desk.timers.forget(self.group);
+        desk.timers.set(self.group, Wake::Reopen, now.after(REST_MILLIS));
+        desk.fail_all(self.group, error);
+    }
+
+    fn perform(&mut self, desk: &mut Desk, now: Timestamp, effect: Effect) {
+        match effect {
+            // These two never wait among the others.
+            Effect::Persist(_) | Effect::Load(_) => {}
+            Effect::Send { session, message } => {
+                let stands = self.link.queue(session, |out, turn| out.message(turn, message));
+                self.sent(desk, session, stands);
+            }
+            Effect::Serve { session, serve } => {
+                let stands = self.link.queue(session, |out, turn| out.serve(turn, serve));
+                self.sent(desk, session, stands);
+            }
+            Effect::Close { session } => {
+                let stands = self.link.queue(session, |out, _| {
+                    out.close();
+                    Ok(())
+                });
+                self.sent(desk, session, stands);
+            }
+            Effect::Open { peer, protocol } => {
+                self.link.send(NetworkCommand::Open { peer, protocol });
+            }
+            Effect::Seek { peer, addresses } => {
+                self.link.send(NetworkCommand::Seek { peer, addresses });
+            }
+            Effect::Forget { peer } => {
+                self.link.unreachable.remove(&peer);
+                self.link.send(NetworkCommand::Forget { peer });
+            }
+            Effect::Disconnect { peer } => self.link.send(NetworkCommand::Disconnect { peer }),
+            Effect::Publish(entry) => self.link.send(NetworkCommand::Publish(entry)),
+            Effect::Verdict { token, verdict } => self.link.verdict(token, verdict),
+            Effect::Members(members) => self.link.send(NetworkCommand::Members(members)),
+            Effect::Timer { at, timer } => desk.timers.set(self.group, Wake::Replica(timer), at),
+            Effect::Reply { id, reply } => {
+                if let Some(asked) = desk.asked.remove(&id) {
+                    asked.tell(|then| then.answer(self, desk, reply?));
+                }
+            }
+            Effect::Notify(event) => self.notice(desk, now, event),
+        }
+    }
+
+    fn notice(&mut self, desk: &mut Desk, now: Timestamp, event: Event) {
+        match event {
+            Event::Synced { peer } => desk.waits.synced(self.group, peer),
+            Event::Progress { .. } => desk.waits.progress(self.group, now),
+            Event::Misbehaved { rule } => {
+                tracing::warn!(rule, "a peer sent what can never be good; it was dropped");
+            }
+            Event::Standing { .. }
+            | Event::Documents(_)
+            | Event::Authority
+            | Event::Request(_)
+            | Event::Declined => {}
+        }
+    }
+
+    /// Goes on sending on a stream, and tells the replica if the stream had to be closed.
+    fn sent(&mut self, desk: &Desk, session: SessionId, stands: bool) {
+        if !stands || !self.link.pump(session, desk.store.as_ref(), self.group) {
+            self.give(Input::Session { session, event: SessionEvent::Closed });
+        }
+    }
+
+    /// The network has written all that it was given of a stream.
+    pub(super) fn drained(&mut self, desk: &Desk, session: SessionId) {
+        self.link.drained(session);
+        self.sent(desk, session, true);
+    }
+
+    /// The node's own addresses changed.
+    pub(super) fn listens(&mut self, desk: &mut Desk, addresses: Vec<Vec<u8>>) {
+        self.link.listening.clone_from(&addresses);
+        let stored = bounded(&addresses);
+        let bytes = cairn_crdt::codec::encode(&stored);
+        let mut ports = self.ports(desk);
+        let learnt = ports.learn(&addresses);
+        let ports = serde_json::to_vec(&ports).unwrap_or_default();
+        let kept = desk.store.set_group_setting(self.group, ADDRESSES_SETTING, &bytes).and_then(
+            |()| match learnt {
+                true => desk.store.set_group_setting(self.group, config::PORTS_SETTING, &ports),
+                false => Ok(()),
+            },
+        );
+        if let Err(error) = kept {
+            // They are only a help for the next start.
+            tracing::warn!(%error, "the node's addresses could not be remembered");
+        }
+        self.give(Input::Listening { addresses });
+    }
+
+    /// The ports that this persona chose before.
+    pub(super) fn ports(&self, desk: &Desk) -> config::Ports {
+        let stored = desk.store.group_setting(self.group, config::PORTS_SETTING).ok().flatten();
+        stored.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// Puts where this node can be reached into an invitation code: where it listens now, or did
+    /// when it last ran.
+    pub(super) fn with_contact(&self, desk: &Desk, mut code: Code) -> Code {
+        let Some(replica) = &self.replica else { return code };
+        let addresses = if self.link.listening.is_empty() {
+            let stored = desk.store.group_setting(self.group, ADDRESSES_SETTING).ok().flatten();
+            let limit = limits::ADDRESSES.saturating_mul(limits::ADDRESS_BYTES.saturating_add(2));
+            stored
+                .and_then(|bytes| cairn_crdt::codec::decode(&bytes, limit.saturating_add(8)).ok())
+                .unwrap_or_default()
+        } else {
+            bounded(&self.link.listening)
+        };
+        let transport = TransportKey::from_bytes(replica.transport_key().verifying_key());
+        let mut contacts = vec![Contact { transport, addresses }];
+        let others = code.contacts.iter().filter(|contact| contact.transport != transport);
+        contacts.extend(others.take(limits::ADMITTERS.saturating_sub(1)).cloned());
+        code.contacts = List::new(contacts).unwrap_or_default();
+        code
+    }
+}
+
+/// As many addresses as one contact may have, those that others can reach first.
+fn bounded(addresses: &[Vec<u8>]) -> List<Bytes<{ limits::ADDRESS_BYTES }>, { limits::ADDRESSES }> {
+    let mut fit: Vec<(bool, Bytes<{ limits::ADDRESS_BYTES }>)> = addresses
+        .iter()
+        .filter_map(|address| {
+            let bytes = Bytes::new(address.clone()).ok()?;
+            Some((config::is_loopback(address), bytes))
+        })
+        .collect();
+    fit.sort_by_key(|(loopback, _)| *loopback);
+    List::new(fit.into_iter().map(|(_, bytes)| bytes).take(limits::ADDRESSES).collect())
+        .unwrap_or_default()
+}
