@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use cairn_crdt::limits::{BODY_BYTES, TITLE_BYTES};
+use cairn_crdt::limits::{BODY_BYTES, NOTE_BYTES, TITLE_BYTES};
 use cairn_node::api::command::ImportLine;
 
 use crate::error::Failure;
@@ -88,14 +88,16 @@ struct Found {
 
 impl Found {
     fn add(&mut self, mut line: ImportLine) -> Result<(), String> {
-        for (field, value) in
-            [("conversation", &line.conversation), ("id", &line.id), ("author", &line.author)]
-        {
+        for (field, value, most) in [
+            ("conversation", &line.conversation, TITLE_BYTES),
+            ("id", &line.id, NOTE_BYTES),
+            ("author", &line.author, NOTE_BYTES),
+        ] {
             if value.trim().is_empty() {
                 return Err(format!("has an empty \"{field}\""));
             }
-            if value.len() > TITLE_BYTES {
-                return Err(format!("has a \"{field}\" of more than {TITLE_BYTES} bytes"));
+            if value.len() > most {
+                return Err(format!("has a \"{field}\" of more than {most} bytes"));
             }
         }
         if line.body.trim().is_empty() {
@@ -144,7 +146,7 @@ mod tests {
         let read = parse(format!("\u{feff}{file}\n\n").as_bytes()).unwrap();
         assert_eq!(read.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
         assert_eq!(read[0][1].reply_to.as_deref(), Some("1"));
-        assert_eq!(read[0][0].at, "2025-06-01T16:00:00Z");
+        assert_eq!(read[0][0].at, "2025-06-01T16:00:00.000Z");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use cairn_node::storage::SALT_FILE;
+
 use crate::error::Failure;
 
 /// The folder given, or the usual one: `$XDG_DATA_HOME/cairn`, else `~/.local/share/cairn`.
@@ -22,7 +24,7 @@ pub(crate) fn choose(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
 
 /// Whether a store was made in this home.
 pub(crate) fn has_store(home: &Path) -> bool {
-    home.join("store.db").exists()
+    home.join(SALT_FILE).exists()
 }
 
 /// What to say where there is no store.

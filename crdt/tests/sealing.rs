@@ -167,6 +167,28 @@ fn k5_sealed_content_has_these_bytes() {
 }
 
 #[test]
+fn l4_content_of_an_unknown_kind_is_read_as_nothing() {
+    let nonce = Nonce::generate(&mut rng());
+    let sealing = Sealing::Sealed { epoch: secret().epoch(GROUP), nonce };
+    for kind in [Kind::CONTENT, Kind(129)] {
+        let header = Header { sealing, kind, ..header() };
+        let (associated, envelope) = (header.associated(), codec::encode(&creating()));
+        let envelope = secret().envelope_key().seal(&nonce, &associated, &envelope);
+        let body = padding::pad(b"\0change".to_vec());
+        let payload = codec::encode(&SealedContent {
+            envelope: Bytes::new(envelope).unwrap(),
+            body: Bytes::new(key().seal(&nonce, &associated, &body)).unwrap(),
+        });
+        match opened(&header, &payload) {
+            Ok(opened) => {
+                assert_eq!((kind, opened.change.as_slice()), (Kind::CONTENT, &b"change"[..]))
+            }
+            Err(why) => assert_eq!((kind, why), (Kind(129), CannotOpen::NotContent)),
+        }
+    }
+}
+
+#[test]
 fn k5_the_seals_are_bound_to_the_header() {
     let (header, payload) = sealed(&creating(), b"change");
     assert!(opened(&header, &payload).is_ok());
@@ -179,7 +201,6 @@ fn k5_the_seals_are_bound_to_the_header() {
         Header { seq: 5, ..header.clone() },
         Header { prev: EARLIER, ..header.clone() },
         Header { grant: GrantId::NONE, ..header.clone() },
-        Header { kind: Kind(129), ..header.clone() },
         Header { sealing: Sealing::Sealed { epoch, nonce }, ..header.clone() },
         Header { seen: Seen::default(), ..header.clone() },
     ];

@@ -2,7 +2,7 @@
 -- hidden a second time.
 --
 -- Ids are blobs of 32 bytes. Times are milliseconds since 1970-01-01T00:00:00Z. What is deleted is
--- overwritten (secure_delete is on), in the search index too.
+-- overwritten (secure_delete is on).
 
 -- Small values of the home, by name.
 CREATE TABLE setting (
@@ -124,9 +124,8 @@ CREATE TABLE post (
     CHECK ((imported_author IS NULL) = (imported_at IS NULL))
 ) STRICT;
 
-CREATE INDEX post_of_thread ON post (replica, thread);
-CREATE INDEX post_of_author ON post (replica, author);
-CREATE INDEX post_unseen ON post (replica, thread, author) WHERE seen = 0 AND state = 0;
+-- All that a list of threads counts: posts are not read for it.
+CREATE INDEX post_of_thread ON post (replica, thread, document, written, state, seen, author);
 
 CREATE TABLE response (
     replica  INTEGER NOT NULL REFERENCES replica ON DELETE CASCADE,
@@ -174,15 +173,13 @@ CREATE TABLE act (
 -- What can be found: posts that are shown.
 CREATE VIEW shown AS SELECT row, title, body FROM post WHERE state = 0;
 
--- The words of `shown`; the texts themselves are in `post` only.
+-- The words of `shown`; the texts themselves are in `post` only. A deleted row is only marked here:
+-- whoever erases merges the index afterwards, which takes the words out.
 CREATE VIRTUAL TABLE words USING fts5 (
     title, body,
     content = 'shown', content_rowid = 'row',
     tokenize = 'unicode61 remove_diacritics 2'
 );
-
--- Without this, the words of a deleted row stay in the index until segments are merged.
-INSERT INTO words (words, rank) VALUES ('secure-delete', 1);
 
 CREATE TRIGGER post_added AFTER INSERT ON post WHEN new.state = 0 BEGIN
     INSERT INTO words (rowid, title, body) VALUES (new.row, new.title, new.body);

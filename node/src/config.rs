@@ -51,9 +51,8 @@ pub fn listen(written: &[String]) -> Result<Vec<Multiaddr>, ApiError> {
             .collect());
     }
     let unfit = |text: &str| {
-        ApiError::usage(format!("\"{text}\" is no address that a node can listen on")).hinted(
-            "For example /ip4/0.0.0.0/tcp/0 for TCP, /ip4/0.0.0.0/udp/0/quic-v1 for QUIC.",
-        )
+        ApiError::usage(format!("\"{text}\" is no address that a node can listen on"))
+            .hinted("For example /ip4/0.0.0.0/tcp/0 for TCP, /ip4/0.0.0.0/udp/0/quic-v1 for QUIC.")
     };
     written
         .iter()
@@ -164,23 +163,21 @@ pub fn address_text(bytes: &[u8]) -> Option<String> {
 /// Whether only this machine can reach the address.
 #[must_use]
 pub fn is_loopback(bytes: &[u8]) -> bool {
-    let first = Multiaddr::try_from(bytes.to_vec()).ok().and_then(|a| a.iter().next().map(|p| {
-        match p {
+    let first = Multiaddr::try_from(bytes.to_vec()).ok().and_then(|a| {
+        a.iter().next().map(|p| match p {
             Protocol::Ip4(ip) => ip.is_loopback(),
             Protocol::Ip6(ip) => ip.is_loopback(),
             _ => false,
-        }
-    }));
+        })
+    });
     first.unwrap_or(false)
 }
 
 /// A libp2p identity as text.
 #[must_use]
 pub fn peer_text(key: &TransportKey) -> String {
-    libp2p::identity::ed25519::PublicKey::try_from_bytes(key.as_bytes()).map_or_else(
-        |_| key.to_string(),
-        |key| PeerId::from_public_key(&key.into()).to_string(),
-    )
+    libp2p::identity::ed25519::PublicKey::try_from_bytes(key.as_bytes())
+        .map_or_else(|_| key.to_string(), |key| PeerId::from_public_key(&key.into()).to_string())
 }
 
 #[cfg(test)]

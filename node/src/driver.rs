@@ -264,8 +264,11 @@ impl Driver {
     /// group is here.
     fn is_first(&mut self, group: GroupId) -> Result<bool, ApiError> {
         let first = self.desk.store.setting(FIRST_SETTING)?;
-        let first = first.and_then(|bytes| Some(GroupId::from_bytes(bytes.as_slice().try_into().ok()?)));
-        match first.filter(|first| *first == group || self.desk.store.groups().is_ok_and(|all| all.contains(first))) {
+        let first =
+            first.and_then(|bytes| Some(GroupId::from_bytes(bytes.as_slice().try_into().ok()?)));
+        match first.filter(|first| {
+            *first == group || self.desk.store.groups().is_ok_and(|all| all.contains(first))
+        }) {
             Some(first) => Ok(first == group),
             None if self.connections.is_none() => Ok(false),
             None => {
@@ -279,9 +282,11 @@ impl Driver {
     fn tell_listening(&mut self, now: Timestamp) {
         let asked = self.connections.as_ref().map(|connections| connections.listen.as_slice());
         let up = |persona: &&Persona| persona.link.is_up();
-        let all = self.personas.values().filter(up).all(|persona| {
-            Ports::cover(asked.unwrap_or_default(), &persona.link.listening)
-        });
+        let all = self
+            .personas
+            .values()
+            .filter(up)
+            .all(|persona| Ports::cover(asked.unwrap_or_default(), &persona.link.listening));
         for (_, tell) in self.listening.extract_if(.., |(at, _)| all || *at <= now) {
             let addresses = self.personas.values().flat_map(answer::network::own_addresses);
             drop(tell.send(addresses.collect()));
@@ -327,6 +332,9 @@ fn happened(persona: &mut Persona, desk: &mut Desk, event: NetworkEvent) {
             }
             let event = SessionEvent::Opened { peer, protocol, initiated };
             persona.give(Input::Session { session, event });
+        }
+        NetworkEvent::NotOpened { peer, protocol } => {
+            persona.give(Input::NotOpened { peer, protocol });
         }
         NetworkEvent::Message { session, message } => {
             if link.heard(session) {

@@ -218,7 +218,7 @@ async fn drive(
             Ok(driver) => {
                 drop(opened.send(Ok(())));
                 run(driver, inbox, &handle);
-                drop(ended.send(()));
+                let _ = ended.send(());
             }
             Err(error) => drop(opened.send(Err(error))),
         }

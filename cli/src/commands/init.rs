@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use cairn_node::runtime;
 use serde_json::{Value, json};
 
@@ -21,11 +23,16 @@ pub(crate) fn run(setting: &Setting, _args: &InitArgs) -> Result<(), Failure> {
         ))
         .hinted("Start your node with `cairn up`, or name another folder with --home."));
     }
-    let words = runtime::init(&setting.home, &passphrase::new()?)?;
-    let answer = json!({ "recovery": words });
-    setting.out.show(&answer, text)?;
+    setting.out.show(&make(&setting.home, &passphrase::new()?)?, text)?;
     setting.out.remark("Next: `cairn up` runs your node, `cairn join CODE` joins a group.");
     Ok(())
+}
+
+/// Makes the store; the answer holds the words.
+pub(super) fn make(home: &Path, passphrase: &str) -> Result<Value, Failure> {
+    let words = runtime::init(home, passphrase)?;
+    let words: Vec<&str> = words.iter().map(|word| word.as_str()).collect();
+    Ok(json!({ "recovery": words }))
 }
 
 pub(super) fn text(paint: Paint, answer: &Value) -> String {

@@ -59,9 +59,9 @@ fn make_store(setting: &Setting) -> Result<zeroize::Zeroizing<String>, Failure> 
         return Err(home::no_store(&setting.home));
     }
     let passphrase = passphrase::new()?;
-    let words = runtime::init(&setting.home, &passphrase)?;
+    let words = init::make(&setting.home, &passphrase)?;
     // With --json the one value on stdout is the ready line: the words go where the question was.
-    let shown = init::text(Paint::PLAIN, &json!({ "recovery": words }));
+    let shown = init::text(Paint::PLAIN, &words);
     writeln!(stderr, "{shown}\n").map_err(|error| {
         Failure::new(format!("The recovery words could not be shown: {error}."))
             .hinted("Remove the folder of the store and make it again.")

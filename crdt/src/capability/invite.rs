@@ -113,7 +113,7 @@ impl Code {
 }
 
 fn checksum(bytes: &[u8]) -> Vec<u8> {
-    domain::hash(domain::REQUEST, &[b"code", bytes]).into_iter().take(CHECKSUM_BYTES).collect()
+    domain::hash(domain::CODE, &[bytes]).into_iter().take(CHECKSUM_BYTES).collect()
 }
 
 #[cfg(test)]

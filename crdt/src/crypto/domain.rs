@@ -18,6 +18,8 @@ pub const FRONTIER: &str = "cairn 2026 v1 frontier";
 pub const AUTHORITY: &str = "cairn 2026 v1 authority";
 /// One summand of the `seen` digest (L1).
 pub const SEEN: &str = "cairn 2026 v1 seen";
+/// Checksum at the end of an invitation code (J1).
+pub const CODE: &str = "cairn 2026 v1 code";
 /// Request id (J2).
 pub const REQUEST: &str = "cairn 2026 v1 request";
 /// Gossip topic of a group (S3).

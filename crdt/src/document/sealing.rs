@@ -154,7 +154,7 @@ pub enum CannotOpen {
     /// The key that an earlier entry of the document carried is not known yet.
     #[error("K5: the entry that carries the document's key has not been opened yet")]
     NoDocumentKey(EntryId),
-    /// The entry is not sealed content.
+    /// The entry is not sealed content, or of a kind that only newer builds know.
     #[error("L7: the entry is not sealed content")]
     NotContent,
     /// A seal does not open with the key that it names: the author's fault.
@@ -233,7 +233,7 @@ pub fn open(
     known: Option<Envelope>,
     key_of: impl Fn(&EntryId) -> Option<SymmetricKey>,
 ) -> Result<Opened, CannotOpen> {
-    let Sealing::Sealed { nonce, .. } = header.sealing else {
+    let (Kind::CONTENT, Sealing::Sealed { nonce, .. }) = (header.kind, header.sealing) else {
         return Err(CannotOpen::NotContent);
     };
     let content: SealedContent =
@@ -271,7 +271,8 @@ fn envelope_of(
     secret: Option<&EpochSecret>,
     known: Option<Envelope>,
 ) -> Result<Envelope, CannotOpen> {
-    let Sealing::Sealed { epoch, nonce } = header.sealing else {
+    // Content of a kind that this build does not know is kept and read as nothing (L4).
+    let (Kind::CONTENT, Sealing::Sealed { epoch, nonce }) = (header.kind, header.sealing) else {
         return Err(CannotOpen::NotContent);
     };
     let group = header.group();

@@ -30,7 +30,14 @@ impl Replica {
         out: &mut Outcome,
     ) -> Result<(), Misbehaved> {
         let session = self.peers.session(id).ok_or(Misbehaved::OutOfOrder)?;
-        if session.ours.is_none() || session.awaiting != Awaiting::Frontier {
+        if session.ours.is_none() {
+            return Err(Misbehaved::OutOfOrder);
+        }
+        if std::mem::take(&mut session.equal) {
+            // The other end wrote something between the two greetings. The next stream brings it.
+            return Ok(());
+        }
+        if session.awaiting != Awaiting::Frontier {
             return Err(Misbehaved::OutOfOrder);
         }
         let (peer, theirs) = (session.peer, session.theirs);

@@ -1,7 +1,7 @@
 //! Why something does not count, in words (A9).
 
 use crate::authority::{Counting, Rule};
-use crate::id::{EntryId, MemberId};
+use crate::id::EntryId;
 use crate::replica::Replica;
 
 /// Whether an entry counts, and if not, what says so.
@@ -22,28 +22,6 @@ impl Replica {
     #[must_use]
     pub fn explain(&self, id: &EntryId) -> Explanation {
         self.explained(self.authority.counting(&self.set, id))
-    }
-
-    /// Explains a member: what ended its last grant.
-    #[must_use]
-    pub fn explain_member(&self, member: &MemberId) -> Option<Explanation> {
-        if let Some(rank) = self.authority.rank_of(member) {
-            return Some(Explanation {
-                counts: true,
-                rule: None,
-                entry: self.highest_grant(member).map(crate::id::GrantId::entry),
-                why: format!("a {rank} of this group"),
-            });
-        }
-        if !self.authority.was_member(member) {
-            return None;
-        }
-        let entry = self.authority.removed(member);
-        let (rule, why) = match entry {
-            Some(_) => ("A2", "no longer a member: a moderator's act ended it"),
-            None => ("A8", "no longer a member: they left"),
-        };
-        Some(Explanation { counts: false, rule: Some(rule), entry, why: why.to_owned() })
     }
 
     fn explained(&self, counting: Counting) -> Explanation {

@@ -187,7 +187,7 @@ impl Replica {
                 }
                 Ok(())
             }
-            Message::Done => self.on_done(id, out),
+            Message::Done => self.on_done(now, id, out),
         }
     }
 
@@ -237,6 +237,7 @@ impl Replica {
         session.theirs = Some(admittance);
         session.frontier_sent = true;
         if equal {
+            session.equal = true;
             session.awaiting = Awaiting::Nothing;
         }
         out.send(id, &Message::Welcome(admittance));
@@ -341,7 +342,12 @@ impl Replica {
         }
     }
 
-    fn on_done(&mut self, id: SessionId, out: &mut Outcome) -> Result<(), Misbehaved> {
+    fn on_done(
+        &mut self,
+        now: Timestamp,
+        id: SessionId,
+        out: &mut Outcome,
+    ) -> Result<(), Misbehaved> {
         let session = self.peers.session(id).ok_or(Misbehaved::OutOfOrder)?;
         if session.theirs.is_none() {
             return Err(Misbehaved::OutOfOrder);
@@ -349,6 +355,10 @@ impl Replica {
         session.done_received = true;
         if session.is_over() {
             self.finish(id, out);
+        } else if session.awaiting == Awaiting::Frontier {
+            // To the other end both were equal when they greeted: no frontier will come.
+            session.awaiting = Awaiting::Nothing;
+            self.advance(now, id, out);
         }
         Ok(())
     }

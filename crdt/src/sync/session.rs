@@ -43,6 +43,8 @@ pub struct Session {
     pub passport: bool,
     /// The other end's frontier, if it came before its passport.
     pub early: Option<Frontier>,
+    /// The other end's digest was this end's, so that its frontier was not waited for.
+    pub equal: bool,
     /// What this end waits for.
     pub awaiting: Awaiting,
     /// How often the other end has asked for something.
@@ -90,6 +92,7 @@ impl Session {
             frontier_sent: false,
             passport: false,
             early: None,
+            equal: false,
             awaiting: Awaiting::Frontier,
             wants_served: 0,
             missing_when_asked: None,

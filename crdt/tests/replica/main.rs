@@ -6,6 +6,8 @@
 
 mod community;
 mod joining;
+mod relay;
 mod removal;
 mod store;
+mod strangers;
 mod sync;

@@ -54,7 +54,8 @@ impl Client {
     pub async fn call(&self, request: Request) -> Result<Answer, ApiError> {
         let question = serde_json::to_vec(&request)
             .map_err(|_| ApiError::usage("the question cannot be written down"))?;
-        let stream = UnixStream::connect(&self.socket).await.map_err(|error| unreachable(&error))?;
+        let stream =
+            UnixStream::connect(&self.socket).await.map_err(|error| unreachable(&error))?;
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|_| broken())?;
         let question = hyper::Request::builder()

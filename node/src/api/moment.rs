@@ -43,8 +43,7 @@ pub fn read(text: &str) -> Option<Timestamp> {
     let (of_day, offset) = clock.map_or(Some((0, (0, true))), clock_time)?;
     let local = days_before(year, month, day)?.checked_mul(DAY)?.checked_add(of_day)?;
     let (distance, ahead) = offset;
-    let shifted =
-        if ahead { local.checked_sub(distance) } else { local.checked_add(distance) }?;
+    let shifted = if ahead { local.checked_sub(distance) } else { local.checked_add(distance) }?;
     // Reckoned from one day earlier, so that a first of January 1970 east of Greenwich is no error.
     let millis = shifted.checked_sub(DAY)?;
     (millis <= LAST).then(|| Timestamp::from_millis(millis))
@@ -110,7 +109,9 @@ fn digits(text: &str, length: usize) -> Option<u64> {
 const fn days_in(year: u64, month: u64) -> u64 {
     match month {
         4 | 6 | 9 | 11 => 30,
-        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => {
+            29
+        }
         2 => 28,
         _ => 31,
     }

@@ -1,7 +1,7 @@
 //! From a question of the API to its answer: at once from the rows of the store, or by way of a
 //! command to the replica.
 
-use cairn_crdt::id::{EntryId, GrantId, GroupId};
+use cairn_crdt::id::{EntryId, GroupId, MemberId};
 use cairn_crdt::replica::effect::Reply;
 use cairn_crdt::replica::input::Command;
 use cairn_crdt::replica::{Replica, ReplicaState};
@@ -47,8 +47,8 @@ pub(super) enum Then {
     Entry,
     /// The code, with this node's addresses.
     Invite,
-    /// The member that was admitted.
-    Admitted,
+    /// This member, who was admitted.
+    Admitted(Option<MemberId>),
     /// The threads of an import of so many posts.
     Imported(usize),
     /// Nothing.
@@ -128,7 +128,8 @@ impl Driver {
             Request::Admit { group, request } => {
                 let view = self.inside(now, &group)?;
                 let request = members::request(&view, &request)?;
-                Ask(view.group, Command::Admit { request }, Then::Admitted)
+                let then = Then::Admitted(view.replica.requester(&request));
+                Ask(view.group, Command::Admit { request }, then)
             }
             Request::Decline { group, request } => {
                 let view = self.inside(now, &group)?;
@@ -251,8 +252,10 @@ impl Driver {
         let view = self.view(now, wanted)?;
         match view.replica.state() {
             ReplicaState::Member | ReplicaState::Removed | ReplicaState::Left => Ok(view),
-            ReplicaState::Waiting => Err(ApiError::refused("you are not a member of this group yet")
-                .hinted("Somebody in the group has to admit you. `cairn group list` shows when.")),
+            ReplicaState::Waiting => Err(ApiError::refused(
+                "you are not a member of this group yet",
+            )
+            .hinted("Somebody in the group has to admit you. `cairn group list` shows when.")),
             ReplicaState::Declined => {
                 Err(ApiError::refused("your request to join this group was declined")
                     .hinted("Ask whoever invited you for a fresh code."))
@@ -284,13 +287,8 @@ impl Then {
             (Self::Invite, Reply::Invite(code)) => {
                 json!({ "code": persona.with_contact(desk, *code).to_text() })
             }
-            (Self::Admitted, Reply::Entry(entry)) => {
-                let authority = persona.replica().map(Replica::authority);
-                let member = authority.and_then(|a| a.grant(&GrantId::of(entry)));
-                json!({
-                    "member": member.map(|(member, _)| member.to_string()),
-                    "entry": entry.to_string(),
-                })
+            (Self::Admitted(member), _) => {
+                json!({ "member": member.map(|member| member.to_string()) })
             }
             (Self::Imported(count), Reply::Documents(documents)) => {
                 let mut threads = Vec::new();
@@ -314,7 +312,12 @@ impl View<'_> {
     fn entry(&self, wanted: &str) -> Result<EntryId, ApiError> {
         let ids = self.store.entries_with_prefix(self.group, &wanted.trim().to_lowercase())?;
         let candidates: Vec<_> = ids.into_iter().map(|id| candidate(id, id.to_string())).collect();
-        lookup::find("entry", "Entries are named by `acts`, `grant`, `remove`.", wanted, &candidates)
+        lookup::find(
+            "entry",
+            "Entries are named by `acts`, `grant`, `remove`.",
+            wanted,
+            &candidates,
+        )
     }
 }
 

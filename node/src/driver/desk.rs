@@ -66,8 +66,12 @@ impl Desk {
 
     /// Tells everyone who waits for something of a group that it failed.
     pub(super) fn fail_all(&mut self, group: GroupId, error: &ApiError) {
-        let failed: Vec<CommandId> =
-            self.asked.iter().filter(|(_, asked)| asked.group == group).map(|(id, _)| *id).collect();
+        let failed: Vec<CommandId> = self
+            .asked
+            .iter()
+            .filter(|(_, asked)| asked.group == group)
+            .map(|(id, _)| *id)
+            .collect();
         for id in failed {
             if let Some(asked) = self.asked.remove(&id) {
                 asked.tell(|_| Err(error.clone()));

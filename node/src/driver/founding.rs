@@ -87,7 +87,9 @@ impl Driver {
         let member = replica.member();
         self.personas.insert(group, Persona::new(replica, rest));
         // Whatever fails from here on, the group is there, and the next start puts it right.
-        if let Err(error) = self.desk.store.set_group_setting(group, MEMBER_SETTING, member.as_bytes()) {
+        if let Err(error) =
+            self.desk.store.set_group_setting(group, MEMBER_SETTING, member.as_bytes())
+        {
             tracing::warn!(%error, "a new group's setting could not be stored");
         }
         self.revive(now, group)?;

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use cairn_crdt::codec::{Bytes, List};
 use cairn_crdt::id::{EntryId, GroupId};
 use cairn_crdt::limits;
-use cairn_crdt::log::run::{Entry, Run};
+use cairn_crdt::log::run::Run;
 use cairn_crdt::replica::effect::Serve;
 use cairn_crdt::sync::message::{Message, PayloadOf};
 
@@ -137,9 +137,7 @@ impl Outgoing {
     }
 }
 
-/// The longest run that fits: it ends at an entry whose signature is kept, and where not all
-/// content payloads of even the shortest fit, the last of them stay behind (they can be asked for).
-/// `None` when no such run is left.
+/// The longest run that fits. `None` when no run is left.
 fn next_run(
     store: &dyn Store,
     group: GroupId,
@@ -147,56 +145,11 @@ fn next_run(
     content: bool,
 ) -> Result<Option<Vec<u8>>, StorageError> {
     let ids: Vec<EntryId> = waiting.iter().take(limits::RUN_ENTRIES).copied().collect();
-    let mut entries = store.entries(group, &ids, false)?;
-    let mut ends = None;
-    let mut bytes: usize = 0;
-    for (count, entry) in (1_usize..).zip(&entries) {
-        let payload = usize::try_from(entry.header.size).unwrap_or(usize::MAX);
-        if content || entry.header.kind.is_control() {
-            bytes = bytes.saturating_add(payload);
-        }
-        if bytes > limits::RUN_PAYLOAD_BYTES && ends.is_some() {
-            break;
-        }
-        if entry.signature.is_some() {
-            ends = Some(count);
-        }
-    }
-    let Some(ends) = ends else { return Ok(None) };
-    entries.truncate(ends);
-    if content {
-        add_content(store, group, &mut entries)?;
-    }
-    waiting.drain(..ends.min(waiting.len()));
-    let message = Run::new(&entries, content).map(|run| Message::Run(run).to_bytes());
-    Ok(message.filter(|message| message.len() <= limits::MESSAGE_BYTES))
-}
-
-/// Adds the content payloads that are held and fit.
-fn add_content(
-    store: &dyn Store,
-    group: GroupId,
-    entries: &mut [Entry],
-) -> Result<(), StorageError> {
-    let mut room = limits::RUN_PAYLOAD_BYTES;
-    for entry in entries.iter().filter(|entry| entry.header.kind.is_control()) {
-        room = room.saturating_sub(usize::try_from(entry.header.size).unwrap_or(usize::MAX));
-    }
-    let mut fits = Vec::new();
-    for entry in entries.iter().filter(|entry| !entry.header.kind.is_control()) {
-        match room.checked_sub(usize::try_from(entry.header.size).unwrap_or(usize::MAX)) {
-            Some(left) => room = left,
-            None => break,
-        }
-        fits.push(entry.id);
-    }
-    let mut payloads = store.payloads(group, &fits)?.into_iter().peekable();
-    for entry in entries {
-        if payloads.peek().is_some_and(|(id, _)| *id == entry.id) {
-            entry.payload = payloads.next().map(|(_, payload)| payload);
-        }
-    }
-    Ok(())
+    let entries = store.entries(group, &ids, content)?;
+    let Some((run, taken)) = Run::first_of(&entries, content) else { return Ok(None) };
+    waiting.drain(..taken.min(waiting.len()));
+    let message = Message::Run(run).to_bytes();
+    Ok(Some(message).filter(|message| message.len() <= limits::MESSAGE_BYTES))
 }
 
 /// As many payloads as fit into a message; `None` when none is left.
@@ -211,9 +164,8 @@ fn next_payloads(
         let ids: Vec<EntryId> = waiting.iter().take(PAYLOADS_AT_ONCE).copied().collect();
         let held = store.payloads(group, &ids)?;
         for (id, payload) in held {
-            let fits = room.checked_sub(payload.len()).filter(|_| {
-                payloads.len() < limits::RUN_ENTRIES
-            });
+            let fits =
+                room.checked_sub(payload.len()).filter(|_| payloads.len() < limits::RUN_ENTRIES);
             let Some(left) = fits else {
                 while waiting.front().is_some_and(|first| *first != id) {
                     waiting.pop_front();
@@ -231,4 +183,33 @@ fn next_payloads(
         return Ok(None);
     }
     Ok(List::new(payloads).ok().map(|payloads| Message::Payloads(payloads).to_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::MemoryStore;
+
+    #[test]
+    fn what_waits_is_bounded_but_one_answer_is_not() {
+        let mut outgoing = Outgoing::default();
+        let ids = vec![EntryId::NONE; FULL / 32];
+        let serve = || Serve::Payloads { entries: ids.clone() };
+        assert_eq!(outgoing.serve(1, serve()), Ok(()));
+        assert_eq!(outgoing.serve(1, serve()), Ok(()));
+        assert_eq!(outgoing.message(2, vec![1]), Err(TooMuch));
+    }
+
+    #[test]
+    fn messages_go_first_in_first_out_and_then_the_stream_is_closed() {
+        let mut outgoing = Outgoing::default();
+        let (store, group) = (MemoryStore::new(), GroupId::from_bytes([1; 32]));
+        outgoing.message(1, vec![1]).unwrap();
+        outgoing.message(1, vec![2]).unwrap();
+        outgoing.close();
+        outgoing.message(1, vec![3]).unwrap();
+        for expected in [Next::Message(vec![1]), Next::Message(vec![2]), Next::Close, Next::Close] {
+            assert_eq!(outgoing.next(&store, group).unwrap(), expected);
+        }
+    }
 }

@@ -80,12 +80,11 @@ impl Persona {
             return Ok(());
         }
         let snapshot = desk.store.snapshot(self.group)?;
-        let (replica, effects) =
-            Replica::restore(now, &mut desk.rng, snapshot).map_err(|damaged| {
-                let error = StorageError::Damaged { what: "the record of a group" };
-                tracing::error!(%damaged, "a group could not be opened");
-                ApiError::from(error)
-            })?;
+        let (replica, effects) = Replica::restore(now, snapshot).map_err(|damaged| {
+            let error = StorageError::Damaged { what: "the record of a group" };
+            tracing::error!(%damaged, "a group could not be opened");
+            ApiError::from(error)
+        })?;
         desk.store.set_group_setting(self.group, MEMBER_SETTING, replica.member().as_bytes())?;
         self.replica = Some(replica);
         for effect in effects {
@@ -274,12 +273,13 @@ impl Persona {
         let mut ports = self.ports(desk);
         let learnt = ports.learn(&addresses);
         let ports = serde_json::to_vec(&ports).unwrap_or_default();
-        let kept = desk.store.set_group_setting(self.group, ADDRESSES_SETTING, &bytes).and_then(
-            |()| match learnt {
-                true => desk.store.set_group_setting(self.group, config::PORTS_SETTING, &ports),
-                false => Ok(()),
-            },
-        );
+        let kept =
+            desk.store.set_group_setting(self.group, ADDRESSES_SETTING, &bytes).and_then(|()| {
+                match learnt {
+                    true => desk.store.set_group_setting(self.group, config::PORTS_SETTING, &ports),
+                    false => Ok(()),
+                }
+            });
         if let Err(error) = kept {
             // They are only a help for the next start.
             tracing::warn!(%error, "the node's addresses could not be remembered");

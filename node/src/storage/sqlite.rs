@@ -78,9 +78,7 @@ impl SqliteStore {
 
     fn apply(&mut self, replica: ReplicaRow, writes: &[Write]) -> Result<(), StorageError> {
         let transaction = self.connection.transaction()?;
-        for write in writes {
-            write::apply(&transaction, replica, write)?;
-        }
+        write::apply_all(&transaction, replica, writes)?;
         transaction.commit()?;
         self.overwrite_due |= writes.iter().any(write::erases);
         self.overwrite();
@@ -115,16 +113,17 @@ impl Store for SqliteStore {
             return Err(StorageError::KnownGroup);
         }
         let replica = transaction.last_insert_rowid();
-        for write in writes {
-            write::apply(&transaction, replica, write)?;
-        }
+        write::apply_all(&transaction, replica, writes)?;
         transaction.commit()?;
         Ok(())
     }
 
     fn forget_group(&mut self, group: GroupId) -> Result<(), StorageError> {
         let replica = self.replica(group)?;
-        self.connection.execute("DELETE FROM replica WHERE row = ?1", [replica])?;
+        let transaction = self.connection.transaction()?;
+        transaction.execute("DELETE FROM replica WHERE row = ?1", [replica])?;
+        write::overwrite_words(&transaction)?;
+        transaction.commit()?;
         self.overwrite_due = true;
         self.overwrite();
         Ok(())

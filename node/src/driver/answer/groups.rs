@@ -76,9 +76,9 @@ pub(super) fn show(view: &View<'_>) -> Result<Answer, ApiError> {
 fn history(view: &View<'_>) -> Result<Option<&'static str>, ApiError> {
     let genesis = EntryId::from_bytes(*view.group.as_bytes());
     let entries = view.store.entries(view.group, &[genesis], false)?;
-    let control = entries.first().and_then(|entry| {
-        Control::decode(entry.header.kind, entry.payload.as_deref()?).ok()
-    });
+    let control = entries
+        .first()
+        .and_then(|entry| Control::decode(entry.header.kind, entry.payload.as_deref()?).ok());
     Ok(match control {
         Some(Control::Genesis(genesis)) => Some(match genesis.history {
             History::SinceJoining => "since-joining",

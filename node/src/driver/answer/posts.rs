@@ -80,7 +80,8 @@ pub(super) fn document(view: &View<'_>, wanted: &str) -> Result<DocumentId, ApiE
     match lookup::find("post", "`cairn read G THREAD` shows the posts.", wanted, &candidates) {
         Err(error) if error.kind == "not-found" => {
             // A title can be meant too; if there is none, the posts are what was asked about.
-            thread(view, wanted).map_err(|other| if other.kind == "ambiguous" { other } else { error })
+            thread(view, wanted)
+                .map_err(|other| if other.kind == "ambiguous" { other } else { error })
         }
         found => found,
     }

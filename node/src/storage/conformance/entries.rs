@@ -139,7 +139,7 @@ pub(super) fn entries_of_a_document_are_loaded_with_their_envelopes(store: &mut 
         store,
         &[
             entry(&all[0], Some(b"a"), None, 10),
-            entry(&all[1], Some(b"b"), None, 20),
+            entry(&all[1], Some(b"b"), Some(signature(1)), 20),
             entry(&all[2], None, None, 30),
             entry(&all[3], Some(b"d"), None, 40),
             envelope(all[0].0, 1, Some(1), 1),
@@ -152,6 +152,7 @@ pub(super) fn entries_of_a_document_are_loaded_with_their_envelopes(store: &mut 
     let found: Vec<EntryId> = stored.iter().map(|stored| stored.id).collect();
     assert_eq!(found, [all[0].0, all[1].0]);
     assert_eq!((&stored[1].header, stored[1].arrived), (&all[1].1, at(20)));
+    assert_eq!((stored[0].signature, stored[1].signature), (None, Some(signature(1))));
     assert_eq!(stored[1].payload, b"b");
     assert_eq!(stored[1].envelope.as_deref(), Some(&b"envelope"[..]));
     let load = Load::Entries(all.iter().map(|(id, _)| *id).collect());

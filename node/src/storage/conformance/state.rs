@@ -84,13 +84,15 @@ pub(super) fn a_snapshot_has_all_that_a_replica_is_opened_with(store: &mut dyn S
     let snapshot = store.snapshot(group).unwrap();
     assert_eq!(snapshot.group, group);
     assert_eq!(*snapshot.persona, b"after");
-    assert_eq!(snapshot.missing, [bare.clone()]);
+    assert_eq!(snapshot.missing, std::slice::from_ref(&bare));
     let epochs = [(epoch(1), Zeroizing::new([1; 32])), (epoch(2), Zeroizing::new([2; 32]))];
     assert_eq!(snapshot.epochs, epochs);
     assert_eq!(snapshot.requests, [vec![2; 3], vec![1; 3]]);
     assert_eq!(snapshot.receipts, [b"after".to_vec()]);
     let [first, second, third] = &snapshot.entries[..] else { panic!("three entries") };
-    let slot = Slot { prev: grant.1.prev, grant: grant.1.grant, kind: grant.1.kind };
+    let header = &grant.1;
+    let slot =
+        Slot { prev: header.prev, grant: header.grant, kind: header.kind, seen: header.seen.count };
     assert_eq!((first.id, first.device, first.seq), (grant.0, device, 0));
     assert_eq!((first.slot, first.control.as_deref()), (slot, Some(&b"grant"[..])));
     let known = SnapshotContent {

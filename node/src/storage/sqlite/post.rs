@@ -75,13 +75,13 @@ pub(super) fn threads(
     let mut statement = connection.prepare_cached(post!(
         ", coalesce(standing.posts, 0), coalesce(standing.unread, 0),
          coalesce(standing.newest, post.written)
-         FROM post LEFT JOIN (
+         FROM post INDEXED BY post_of_thread LEFT JOIN (
              SELECT reply.thread, sum(reply.state <> 2) AS posts,
                  sum(reply.seen = 0 AND reply.state = 0 AND reply.author IS NOT (
                      SELECT value FROM replica_setting
                      WHERE replica = :replica AND name = :member)) AS unread,
                  max(reply.written) AS newest
-             FROM post AS reply
+             FROM post AS reply INDEXED BY post_of_thread
              WHERE reply.replica = :replica AND reply.document <> reply.thread
              GROUP BY reply.thread
          ) AS standing ON standing.thread = post.thread

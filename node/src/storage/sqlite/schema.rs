@@ -49,7 +49,8 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), StorageError> {
          PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA cache_size = -32768;
-         PRAGMA journal_size_limit = 16777216;",
+         PRAGMA wal_autocheckpoint = 8192;
+         PRAGMA journal_size_limit = 33554432;",
     )?;
     migrate(connection)
 }
