@@ -84,7 +84,7 @@ pub(crate) enum Command {
 /// The group meant.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct GroupArg {
-    /// The group: its name, its id, or an unmistakable beginning of it
+    /// The group: its name, or its id or an unmistakable beginning of that
     #[arg(value_name = "GROUP")]
     pub(crate) group: String,
 }

@@ -1,5 +1,6 @@
-#![expect(clippy::arithmetic_side_effects, reason = "test code")]
 //! The local API over a real socket, with a stand-in for the driver.
+
+#![expect(clippy::unwrap_used, reason = "test code")]
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! Two homes, two nodes on loopback, real sockets and real stores.
 
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -109,7 +111,10 @@ async fn group() -> (Node, Node, String) {
         words: "A friend told me of you.".to_owned(),
     };
     let answer = newcomer.ask(join).await;
-    assert_eq!((text(&answer, "state"), &answer["reached"]), ("waiting".into(), &Value::Bool(true)));
+    assert_eq!(
+        (text(&answer, "state"), &answer["reached"]),
+        ("waiting".into(), &Value::Bool(true))
+    );
     let requests = Request::Requests { group: group.clone() };
     founder.until(requests, |answer| !answer.as_array().unwrap().is_empty()).await;
     founder.ask(Request::Admit { group: group.clone(), request: "moss".to_owned() }).await;
@@ -169,8 +174,7 @@ async fn a_port_that_was_chosen_is_kept() {
     };
     let group = text(&node.ask(create).await, "group");
     let peers = Request::Peers { group };
-    let before =
-        node.until(peers, |answer| !answer["listen"].as_array().unwrap().is_empty()).await;
+    let before = node.until(peers, |answer| !answer["listen"].as_array().unwrap().is_empty()).await;
     let home = node.down().await;
     let node = Node::up(home).await;
     assert_eq!(before["listen"][0].as_str(), node.ready.listen.first().map(String::as_str));

@@ -71,7 +71,8 @@ fn make_store(setting: &Setting) -> Result<zeroize::Zeroizing<String>, Failure> 
 
 /// The node's log, on stderr. It holds no names, texts, ids or addresses.
 fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("CAIRN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter =
+        EnvFilter::try_from_env("CAIRN_LOG").unwrap_or_else(|_| EnvFilter::new("cairn_node=warn"));
     // A subscriber that is set already is as good.
     drop(
         tracing_subscriber::fmt()

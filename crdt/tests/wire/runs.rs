@@ -199,7 +199,8 @@ fn l5_a_run_holds_by_the_key_of_its_device_alone() {
 #[test]
 fn l6_one_signature_covers_every_field_of_every_entry() {
     let author = log();
-    let fields: [(&str, fn(&mut Wire)); 8] = [
+    type Change = fn(&mut Wire);
+    let fields: [(&str, Change); 8] = [
         ("seq", |wire| wire.seq += 1),
         ("prev", |wire| wire.prev[0] ^= 1),
         ("grant", |wire| wire.steps[1].grant = Some([10; 32])),
@@ -220,8 +221,8 @@ fn l6_one_signature_covers_every_field_of_every_entry() {
     // Out of order, or one left out: another chain.
     assert_eq!(refused(&author, |wire| wire.steps.swap(1, 2)), RunRefused::NotCanonical);
     let left_out = |wire: &mut Wire| {
-        drop(wire.steps.remove(2));
-        drop(wire.payloads.remove(2));
+        wire.steps.remove(2);
+        wire.payloads.remove(2);
     };
     assert_eq!(refused(&author, left_out), RunRefused::BadSignature);
 }

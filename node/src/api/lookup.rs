@@ -36,15 +36,15 @@ pub fn find<T: Clone>(
 ) -> Result<T, ApiError> {
     let wanted = wanted.trim();
     let lower = wanted.to_lowercase();
-    let steps: [&dyn Fn(&Candidate<T>) -> bool; 4] = [
-        &|candidate| candidate.id == lower,
-        &|candidate| candidate.name.as_deref() == Some(wanted),
-        &|candidate| candidate.name.as_ref().is_some_and(|name| name.to_lowercase() == lower),
-        &|candidate| lower.len() >= PREFIX_LETTERS && candidate.id.starts_with(&lower),
-    ];
-    for fits in steps {
-        let found: Vec<&Candidate<T>> =
-            candidates.iter().filter(|candidate| !wanted.is_empty() && fits(candidate)).collect();
+    let fits = |candidate: &Candidate<T>, step: u8| match step {
+        0 => candidate.id == lower,
+        1 => candidate.name.as_deref() == Some(wanted),
+        2 => candidate.name.as_ref().is_some_and(|name| name.to_lowercase() == lower),
+        _ => lower.len() >= PREFIX_LETTERS && candidate.id.starts_with(&lower),
+    };
+    for step in 0..4 {
+        let candidates = candidates.iter().filter(|_| !wanted.is_empty());
+        let found: Vec<&Candidate<T>> = candidates.filter(|one| fits(one, step)).collect();
         match found.as_slice() {
             [] => {}
             [only] => return Ok(only.value.clone()),

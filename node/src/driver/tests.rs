@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use super::*;
 use crate::api::command::{Answer, HistoryChoice, Request};
-use crate::storage::Store as _;
 use cairn_crdt::id::TransportKey;
 use cairn_crdt::replica::input::SessionId;
 use store::SharedStore;
@@ -209,29 +208,6 @@ fn a_group_that_rested_after_a_failure_comes_back_by_itself() {
     node.now = node.now.after(60_000);
     node.driver.finish(node.now);
     assert!(node.told(id).iter().any(|c| matches!(c, NetworkCommand::Members(_))));
-}
-
-#[test]
-fn what_comes_at_once_is_written_at_once() {
-    let mut node = Node::new(1);
-    let (_, group) = node.found();
-    let before = node.store.writes();
-    let mut answers: Vec<_> = (0..20)
-        .map(|n| {
-            node.asked(Request::Respond {
-                group: group.clone(),
-                post: n.to_string(),
-                word: "hear".to_owned(),
-            })
-        })
-        .collect();
-    assert!(answers.iter_mut().all(|answer| answer.try_recv().unwrap().is_err()));
-    let mut answers: Vec<_> = (0..20).map(|n| node.asked(start_unresolved(&group, n))).collect();
-    assert!(answers.iter_mut().all(|answer| answer.try_recv().is_err()), "answered too early");
-    node.driver.finish(node.now);
-    assert!(answers.iter_mut().all(|answer| answer.try_recv().unwrap().is_ok()));
-    let writes = node.store.writes() - before;
-    assert!(writes < 20, "{writes} writes for 20 commands");
 }
 
 fn start_unresolved(group: &str, number: usize) -> Request {

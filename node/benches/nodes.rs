@@ -1,0 +1,215 @@
+//! Two real nodes as two processes on loopback: catching up into an empty store, live delivery,
+//! and starting with a full one; 1,000 posts against 10,000.
+//!
+//! Run with `cargo bench -p cairn-node --bench nodes`. Times are of this machine: compare columns.
+//! Bytes are those of the loopback interface, so nothing else should be talking over it.
+#![expect(clippy::arithmetic_side_effects, reason = "a benchmark")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark")]
+#![expect(clippy::indexing_slicing, reason = "a benchmark")]
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use cairn_node::api::client::Client;
+use cairn_node::api::command::{HistoryChoice, ImportLine, Request};
+use cairn_node::runtime::{self, UpOptions};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const PASSPHRASE: &str = "a passphrase for a benchmark";
+const TEXT: &str = "last night was hard again, but I called my sister and slept a little";
+
+#[tokio::main]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, word, home] = arguments.as_slice()
+        && word == "node"
+    {
+        return serve(Path::new(home)).await;
+    }
+    if arguments.iter().any(|argument| argument == "--test") {
+        return;
+    }
+    let few = measure(1_000).await;
+    let many = measure(10_000).await;
+    println!("{:<34}{:>12}{:>12}{:>8}", "", "1,000", "10,000", "ratio");
+    for ((name, few), (_, many)) in few.iter().zip(&many) {
+        println!("{name:<34}{few:>12.1}{many:>12.1}{:>8.2}", many / few);
+    }
+}
+
+async fn serve(home: &Path) {
+    let options = UpOptions { listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()], mdns: false };
+    runtime::up(home, PASSPHRASE, options, |_| println!("ready")).await.unwrap();
+}
+
+struct Node {
+    child: Child,
+    client: Client,
+    started: Duration,
+}
+
+impl Node {
+    async fn up(home: &Path) -> Self {
+        let begin = Instant::now();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .arg("node")
+            .arg(home)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line.trim(), "ready");
+        let started = begin.elapsed();
+        let client = Client::connect(home).await.unwrap().unwrap();
+        Self { child, client, started }
+    }
+
+    async fn ask(&self, request: Request) -> Value {
+        self.client.call(request).await.unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    async fn group(&self) -> Value {
+        self.ask(Request::Status).await["groups"][0].clone()
+    }
+
+    /// The most memory that the process has had, in MiB.
+    fn memory(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib / 1024.0
+    }
+
+    async fn down(mut self) {
+        self.ask(Request::Shutdown).await;
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Bytes received over the loopback interface so far.
+fn loopback_bytes() -> f64 {
+    let table = std::fs::read_to_string("/proc/net/dev").unwrap();
+    let line = table.lines().find(|line| line.trim_start().starts_with("lo:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+fn home() -> TempDir {
+    let home = tempfile::tempdir().unwrap();
+    runtime::init(home.path(), PASSPHRASE).unwrap();
+    home
+}
+
+async fn until_equal(one: &Node, other: &Node) {
+    loop {
+        let (one, other) = (one.group().await, other.group().await);
+        if one["digest"] == other["digest"] && other["missing"] == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn measure(posts: usize) -> Vec<(&'static str, f64)> {
+    let (home_a, home_b) = (home(), home());
+    let (a, b) = (Node::up(home_a.path()).await, Node::up(home_b.path()).await);
+    let found = Request::GroupCreate {
+        name: "bench".to_owned(),
+        pseudonym: "Heron".to_owned(),
+        history: HistoryChoice::All,
+    };
+    let group = a.ask(found).await["group"].as_str().unwrap().to_owned();
+    let lines = |from: usize, to: usize| {
+        let line = |n: usize| ImportLine {
+            conversation: format!("thread {}", n / 100),
+            id: n.to_string(),
+            reply_to: None,
+            author: "speaker".to_owned(),
+            at: "2026-01-01T00:00:00Z".to_owned(),
+            body: format!("{n}: {TEXT}"),
+        };
+        Request::Import { group: group.clone(), posts: (from..to).map(line).collect() }
+    };
+    let begin = Instant::now();
+    for from in (0..posts).step_by(500) {
+        a.ask(lines(from, (from + 500).min(posts))).await;
+    }
+    let write = begin.elapsed();
+    let invite = Request::Invite {
+        group: group.clone(),
+        rank: "member".to_owned(),
+        uses: 1,
+        expires_in_seconds: None,
+        at_once: true,
+    };
+    let code = a.ask(invite).await["code"].as_str().unwrap().to_owned();
+    let before = loopback_bytes();
+    let begin = Instant::now();
+    let words = String::new();
+    b.ask(Request::Join { code, pseudonym: "Wren".to_owned(), words }).await;
+    while b.group().await["state"] != "member" {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    until_equal(&a, &b).await;
+    let catch_up = begin.elapsed();
+    let bytes = loopback_bytes() - before;
+
+    // Live: from the answer to the one who writes until the other node holds it.
+    let start = Request::ThreadStart {
+        group: group.clone(),
+        title: "live".to_owned(),
+        body: TEXT.to_owned(),
+        note: None,
+        wants: None,
+    };
+    let thread = a.ask(start).await["thread"].as_str().unwrap().to_owned();
+    until_equal(&a, &b).await;
+    let mut live = Vec::new();
+    for n in 0..100 {
+        let held = b.group().await["entries"].as_u64().unwrap();
+        let post = Request::Post {
+            group: group.clone(),
+            thread: thread.clone(),
+            reply_to: None,
+            body: format!("{n}: {TEXT}"),
+            note: None,
+            wants: None,
+        };
+        let begin = Instant::now();
+        a.ask(post).await;
+        while b.group().await["entries"].as_u64().unwrap() == held {
+            tokio::time::sleep(Duration::from_micros(500)).await;
+        }
+        live.push(begin.elapsed());
+    }
+    live.sort_unstable();
+    let memory = b.memory();
+    b.down().await;
+    let b = Node::up(home_b.path()).await;
+    let start = b.started;
+    b.down().await;
+    a.down().await;
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / posts as f64;
+    let millis = |time: Duration| time.as_secs_f64() * 1e3;
+    vec![
+        ("import, µs a post", each(write)),
+        ("join and catch up, s", catch_up.as_secs_f64()),
+        ("  posts a second", posts as f64 / catch_up.as_secs_f64()),
+        ("  µs a post", each(catch_up)),
+        ("  bytes on the wire a post", bytes / posts as f64),
+        ("peak memory of the newcomer, MiB", memory),
+        ("live delivery p50, ms", millis(live[live.len() / 2])),
+        ("live delivery p99, ms", millis(live[live.len() * 99 / 100])),
+        ("start with that many posts, ms", millis(start)),
+    ]
+}
