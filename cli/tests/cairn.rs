@@ -1,9 +1,14 @@
-//! What the program does before any node or store is asked: its help, its usage errors, its words.
+//! The program as a person or a script meets it: its help, its errors, a store without a node, and
+//! a whole community of nodes.
 
-#![expect(clippy::unwrap_used, reason = "test code")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "test code")]
 
+#[path = "cairn/community.rs"]
+mod community;
 #[path = "cairn/reference.rs"]
 mod reference;
+#[path = "cairn/store.rs"]
+mod store;
 #[path = "cairn/usage.rs"]
 mod usage;
 

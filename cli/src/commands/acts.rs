@@ -29,11 +29,12 @@ fn text(paint: Paint, answer: &Value) -> String {
             paint.strong(&answer::text(act, "kind")),
             answer::person(act, "author")
         );
-        for (field, word) in [("subject", "about"), ("rule", "rule")] {
-            let value = answer::person(act, field);
-            if !value.is_empty() {
-                line.push_str(&format!(", {word} {value}"));
-            }
+        let subject = answer::person(act, "subject");
+        if !subject.is_empty() {
+            line.push_str(&format!(", about {subject}"));
+        }
+        if let Some(rule) = answer::some_text(act, "rule") {
+            line.push_str(&format!(" (rule: {rule})"));
         }
         if let Some(reason) = answer::some_text(act, "reason") {
             line.push_str(&format!(": {reason}"));

@@ -60,8 +60,9 @@ pub(crate) async fn run(setting: &Setting, args: DemoArgs) -> Result<(), Failure
     let root = folder()?;
     let mut company = Company::default();
     let outcome = tokio::select! {
-        outcome = play(out, &mut company, root.path(), conversations, args.people) => outcome,
+        biased;
         () = interrupted() => Err(Failure::new("The demo was stopped; its nodes have ended.")),
+        outcome = play(out, &mut company, root.path(), conversations, args.people) => outcome,
     };
     if args.keep && outcome.is_ok() {
         show_homes(out, &company, root.path());
@@ -122,7 +123,7 @@ async fn play(
         "people": many,
         "posts": stage.said,
         "digest": digest,
-        "removed_because": rule,
+        "late_post_void_by": rule,
         "seconds": clock.laps,
     });
     out.show(&summary, text)
@@ -211,8 +212,12 @@ async fn be_removed(
     {
         return Err(Failure::new(format!("{name} can read what came after the removal: {text}")));
     }
-    out.tell(&format!("{name} can open nothing that was written after the removal."));
-    Ok((digest, answer::text(&why, "rule")))
+    let rule = answer::text(&why, "rule");
+    out.tell(&format!(
+        "{name} can open nothing that was written after the removal; {name}'s own node says why \
+         the later post does not count: rule {rule}."
+    ));
+    Ok((digest, rule))
 }
 
 /// All that a removed person's node shows, by reading and by searching. That it refuses to show
@@ -320,7 +325,12 @@ fn folder() -> Result<TempDir, Failure> {
     let mut random = [0_u8; 32];
     getrandom::fill(&mut random).map_err(|error| failed(error.to_string()))?;
     let passphrase: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    std::fs::File::create_new(root.path().join("passphrase"))
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+        .open(root.path().join("passphrase"))
         .and_then(|mut file| writeln!(file, "{passphrase}"))
         .map_err(|error| failed(error.to_string()))?;
     Ok(root)

@@ -21,10 +21,10 @@ pub(crate) async fn run(setting: &Setting, args: ExplainArgs) -> Result<(), Fail
 }
 
 fn text(paint: Paint, answer: &Value) -> String {
-    let counts = if answer::flag(answer, "counts") { "It counts." } else { "It does not count." };
-    let mut text = paint.strong(counts);
-    if let Some(why) = answer::some_text(answer, "why") {
-        text.push_str(&format!(" {why}"));
+    let counts = answer::flag(answer, "counts");
+    let mut text = paint.strong(if counts { "It counts." } else { "It does not count." });
+    if let Some(why) = answer::some_text(answer, "why").filter(|_| !counts) {
+        text.push_str(&format!(" Why: {}.", why.trim_end_matches('.')));
     }
     let rule = answer::some_text(answer, "rule").map(|rule| format!("rule {rule}"));
     let entry = answer::some_text(answer, "entry").map(|entry| format!("entry {}", short(&entry)));

@@ -2,7 +2,7 @@ use cairn_node::api::command::{HistoryChoice, Request};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
 
-use super::Setting;
+use super::{Setting, whereabouts};
 use crate::args::GroupArg;
 use crate::editor::TextArgs;
 use crate::error::Failure;
@@ -141,8 +141,8 @@ async fn agreement(setting: &Setting, args: AgreementArgs) -> Result<(), Failure
     let before = answer::long_text(&now, "text");
     let text = args.text.read(setting.out, &before, &aside)?;
     let answer = door.call(Request::SetAgreement { group, text }).await?;
-    setting.out.show(&answer, |_, _| "The agreement is written.".to_owned())?;
-    setting.out.remark("Everyone is asked to accept it again before their next post.");
+    setting.out.show(&answer, |_, _| format!("The agreement is written. {aside}"))?;
+    setting.out.remark(whereabouts(&door));
     Ok(())
 }
 

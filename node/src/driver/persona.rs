@@ -88,7 +88,12 @@ impl Persona {
         desk.store.set_group_setting(self.group, MEMBER_SETTING, replica.member().as_bytes())?;
         self.replica = Some(replica);
         for effect in effects {
-            self.collect(effect);
+            // What the replica wants to read first is read here: nobody would ask again.
+            if let Err(error) = self.take(desk, now, effect) {
+                let error = ApiError::from(error);
+                self.rest(desk, now, &error);
+                return Err(error);
+            }
         }
         if !self.link.listening.is_empty() {
             self.inputs.push_back(Input::Listening { addresses: self.link.listening.clone() });

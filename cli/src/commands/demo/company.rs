@@ -52,7 +52,7 @@ impl Company {
         }
         let mut settled = Vec::new();
         while let Some(done) = self.settling.join_next().await {
-            settled.push(done.map_err(|error| Failure::new(format!("A task broke: {error}.")))??);
+            settled.push(done.map_err(broken)??);
         }
         settled.sort_by_key(|(number, _)| *number);
         self.people = settled.into_iter().map(|(_, person)| person).collect();
@@ -97,10 +97,16 @@ impl Company {
             })
             .await?;
         let code = answer::text(&invited, "code");
+        let mut joining = JoinSet::new();
         for person in others {
             let words = format!("I am {}. A friend told me of you.", person.pseudonym);
             let pseudonym = person.pseudonym.clone();
-            person.ask(Request::Join { code: code.clone(), pseudonym, words }).await?;
+            let (client, code) = (person.client()?, code.clone());
+            joining
+                .spawn(async move { client.call(Request::Join { code, pseudonym, words }).await });
+        }
+        while let Some(asked) = joining.join_next().await {
+            asked.map_err(broken)??;
         }
         let mut admitted = BTreeSet::new();
         until("Not everyone's request reached the founder", async || {
@@ -192,6 +198,10 @@ impl Company {
             .map(|member| answer::text(member, "member"))
             .ok_or_else(|| Failure::new("A node does not list its own person as a member."))
     }
+}
+
+fn broken(error: tokio::task::JoinError) -> Failure {
+    Failure::new(format!("A part of the demo broke: {error}."))
 }
 
 /// Names without end: the second round has a number.

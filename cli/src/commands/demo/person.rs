@@ -106,10 +106,13 @@ impl Person {
 
     /// A question to their running node.
     pub(super) async fn ask(&self, request: Request) -> Result<Answer, Failure> {
-        match &self.node {
-            Some(node) => Ok(node.client.call(request).await?),
-            None => Err(self.failed("is not running")),
-        }
+        Ok(self.client()?.call(request).await?)
+    }
+
+    /// The way to their running node.
+    pub(super) fn client(&self) -> Result<Client, Failure> {
+        let node = self.node.as_ref().ok_or_else(|| self.failed("is not running"))?;
+        Ok(node.client.clone())
     }
 
     /// A command in their home, in a process of its own, with `text` as its stdin.
