@@ -46,6 +46,8 @@ pub const LOCATOR_IDS: usize = 40;
 pub const WANTED_RANGES: usize = 4096;
 /// Requests to join that wait for an answer.
 pub const WAITING_REQUESTS: usize = 256;
+/// Requests to join of which is remembered that a person has declined them.
+pub const DECLINED_REQUESTS: usize = 1024;
 /// Addresses of one peer, in a code or in a profile.
 pub const ADDRESSES: usize = 16;
 /// Bytes of one address in its binary form.

@@ -212,7 +212,7 @@ impl Replica {
             Ok(invite) => invite.clone(),
             Err(why) => return JoinMessage::Declined(why),
         };
-        if self.authority.was_member(&card.member) {
+        if self.authority.was_member(&card.member) || self.persona.declined.contains(&id) {
             return JoinMessage::Declined(Declined::ByPerson);
         }
         if self.requests.contains_key(&id) {
@@ -349,6 +349,12 @@ impl Replica {
     pub(crate) fn decline(&mut self, id: RequestId, out: &mut Outcome) -> Result<Reply, Refused> {
         self.requests.remove(&id).ok_or(Refused::Unknown { what: "request" })?;
         out.write(Write::ForgetRequest { request: id });
+        // Whoever was declined asks again until told so; nobody here is to be asked about it twice.
+        while self.persona.declined.len() >= crate::limits::DECLINED_REQUESTS {
+            self.persona.declined.pop_first();
+        }
+        self.persona.declined.insert(id);
+        out.persona_changed = true;
         Ok(Reply::Done)
     }
 

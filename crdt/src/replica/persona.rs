@@ -11,7 +11,7 @@ use crate::capability::invite::Code;
 use crate::codec;
 use crate::crypto::agreement::SecretKey;
 use crate::crypto::signing::SigningKey;
-use crate::id::{DeviceId, EntryId, GroupId, InviteId, MemberId};
+use crate::id::{DeviceId, EntryId, GroupId, InviteId, MemberId, RequestId};
 use crate::identity::member::MemberKey;
 use crate::time::Timestamp;
 
@@ -52,6 +52,8 @@ pub(crate) struct Persona {
     pub(crate) pseudonym: String,
     /// Invites of this member that admit without asking.
     pub(crate) at_once: BTreeSet<InviteId>,
+    /// Requests that a person here has declined: they are told so when they ask again (J2).
+    pub(crate) declined: BTreeSet<RequestId>,
     /// Devices that this one has admitted lately, and the entries whose keys it owes them (K3).
     pub(crate) owed: BTreeMap<DeviceId, BTreeSet<EntryId>>,
     /// Receipts signed so far (S6).
@@ -82,6 +84,8 @@ struct Record {
     #[zeroize(skip)]
     at_once: BTreeSet<InviteId>,
     #[zeroize(skip)]
+    declined: BTreeSet<RequestId>,
+    #[zeroize(skip)]
     owed: BTreeMap<DeviceId, BTreeSet<EntryId>>,
     receipts: u64,
 }
@@ -106,6 +110,7 @@ impl Persona {
             joining: None,
             pseudonym,
             at_once: BTreeSet::new(),
+            declined: BTreeSet::new(),
             owed: BTreeMap::new(),
             receipts: 0,
         }
@@ -136,6 +141,7 @@ impl Persona {
                 .map(|joining| (joining.code.to_text(), joining.words.clone())),
             pseudonym: self.pseudonym.clone(),
             at_once: self.at_once.clone(),
+            declined: self.declined.clone(),
             owed: self.owed.clone(),
             receipts: self.receipts,
         };
@@ -163,6 +169,7 @@ impl Persona {
             joining,
             pseudonym: record.pseudonym.clone(),
             at_once: record.at_once.clone(),
+            declined: record.declined.clone(),
             owed: record.owed.clone(),
             receipts: record.receipts,
         })

@@ -26,6 +26,24 @@ fn j2_a_newcomer_waits_until_a_person_admits_it() {
 }
 
 #[test]
+fn j2_who_was_declined_by_a_person_learns_it_and_is_not_asked_about_again() {
+    let mut c = Community::found(8, History::SinceJoining);
+    let code = c.invite(0, Rank::Member, 2, false);
+    let late = c.join(code);
+    c.connect(0, late);
+    c.settle();
+    let request = c.request(0).unwrap();
+    c.ask(0, Command::Decline { request }).unwrap_or_else(|why| panic!("{why}"));
+    // Even if the decliner's node was off meanwhile.
+    c.restart(0);
+    c.connect(0, late);
+    c.pass(60_000);
+    c.settle();
+    assert_eq!(c.people[late].replica.state(), ReplicaState::Declined);
+    assert!(c.request(0).is_none());
+}
+
+#[test]
 fn j2_a_used_up_invite_admits_nobody_more() {
     let mut c = Community::found(2, History::SinceJoining);
     let code = c.invite(0, Rank::Member, 1, true);
