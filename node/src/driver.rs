@@ -158,6 +158,7 @@ impl Driver {
                 if let Some(persona) = self.personas.get_mut(&group)
                     && persona.link.id == network
                     && persona.link.is_up()
+                    && !self.stopped
                 {
                     tracing::error!("the network of a group has stopped and is started again");
                     persona.link.ended();
