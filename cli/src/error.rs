@@ -20,7 +20,8 @@ pub(crate) struct Failure {
 impl Failure {
     /// Refused or failed: exit code 1.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { kind: String::new(), message: message.into(), hint: None, code: 1 }
+        let message = without_numbers(message.into());
+        Self { kind: String::new(), message, hint: None, code: 1 }
     }
 
     /// The command was put wrongly: exit code 2.
@@ -70,5 +71,30 @@ impl Failure {
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
         Self { kind: error.kind, message: error.message, hint: error.hint, code: 1 }
+    }
+}
+
+/// The system's reasons come with their numbers, which are for programmers.
+fn without_numbers(message: String) -> String {
+    let Some((before, rest)) = message.split_once(" (os error ") else { return message };
+    match rest.split_once(')') {
+        Some((number, after)) if number.bytes().all(|b| b.is_ascii_digit()) => {
+            format!("{before}{after}")
+        }
+        _ => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_of_the_system_is_told_without_its_number() {
+        let error = std::io::Error::from_raw_os_error(2);
+        let failure = Failure::new(format!("The file x cannot be read: {error}."));
+        assert_eq!(failure.to_string(), "The file x cannot be read: No such file or directory.");
+        let odd = "It says (os error x).";
+        assert_eq!(Failure::new(odd).to_string(), odd);
     }
 }
