@@ -51,7 +51,7 @@ use crate::log::set::LogSet;
 use crate::sync::message::{Receipt, Request};
 use crate::time::Timestamp;
 
-pub use explain::Explanation;
+pub use explain::{Act, Explanation};
 pub use found::{Founding, Joining};
 pub use persona::ReplicaState;
 

@@ -1,5 +1,6 @@
 use std::io::{IsTerminal, Write};
 
+use cairn_node::network::policy::QUIET_TARGETS;
 use cairn_node::runtime::{self, Ready, UpOptions};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
@@ -73,6 +74,9 @@ fn make_store(setting: &Setting) -> Result<zeroize::Zeroizing<String>, Failure> 
 fn log_to_stderr() {
     let filter =
         EnvFilter::try_from_env("CAIRN_LOG").unwrap_or_else(|_| EnvFilter::new("cairn_node=warn"));
+    // libp2p's own lines carry addresses, some at `warn`: they are off whatever was asked for.
+    let quiet = QUIET_TARGETS.iter().filter_map(|target| format!("{target}=off").parse().ok());
+    let filter = quiet.fold(filter, EnvFilter::add_directive);
     // A subscriber that is set already is as good.
     drop(
         tracing_subscriber::fmt()

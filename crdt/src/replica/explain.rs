@@ -1,7 +1,8 @@
 //! Why something does not count, in words (A9).
 
 use crate::authority::{Counting, Rule};
-use crate::id::EntryId;
+use crate::id::{EntryId, GrantId, MemberId};
+use crate::log::entry::Control;
 use crate::replica::Replica;
 
 /// Whether an entry counts, and if not, what says so.
@@ -17,11 +18,49 @@ pub struct Explanation {
     pub why: String,
 }
 
+/// An act of moderation, without its words.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Act {
+    /// The control entry that is the act.
+    pub entry: EntryId,
+    /// Who acted.
+    pub author: MemberId,
+    /// Whom it concerns, if that is known here.
+    pub subject: Option<MemberId>,
+}
+
 impl Replica {
     /// Explains an entry.
     #[must_use]
     pub fn explain(&self, id: &EntryId) -> Explanation {
         self.explained(self.authority.counting(&self.set, id))
+    }
+
+    /// The record of acts of moderation, which every member can read without their words (L7): what
+    /// was ended, hidden, restored, or erased by another than the owner. In the order of their ids.
+    pub fn record(&self) -> impl Iterator<Item = Act> {
+        self.set.control().iter().filter_map(|(id, control)| {
+            let grant = self.set.slot(id)?.grant;
+            let subject = match control {
+                Control::Remove(remove) => Some(remove.subject),
+                Control::Revoke(revoke) => self.subject_of(&revoke.grant),
+                Control::Replace(replace) => Some(replace.with.subject),
+                Control::Hide(hide) => self.authority.author(&self.set, &hide.created),
+                Control::Erase(erase) if grant != GrantId::NONE => {
+                    self.authority.author(&self.set, &erase.created)
+                }
+                Control::Restore(restore) => restore.hides.iter().find_map(|hide| {
+                    let Control::Hide(hide) = self.set.control().get(hide)? else { return None };
+                    self.authority.author(&self.set, &hide.created)
+                }),
+                _ => return None,
+            };
+            Some(Act { entry: *id, author: self.authority.author(&self.set, id)?, subject })
+        })
+    }
+
+    fn subject_of(&self, grant: &GrantId) -> Option<MemberId> {
+        self.authority.grant(grant).map(|(subject, _)| subject)
     }
 
     fn explained(&self, counting: Counting) -> Explanation {

@@ -9,24 +9,29 @@ use super::{View, posts};
 use crate::api::command::{Answer, ApiError};
 use crate::api::moment;
 
-/// The acts whose words this person may read, oldest first.
+/// The record of acts, oldest first by when they came here; with the words of those that this
+/// person may read.
 pub(super) fn acts(view: &View<'_>) -> Result<Answer, ApiError> {
     let names = Names::of(view)?;
+    let words = view.store.acts(view.group)?;
     let mut acts = Vec::new();
-    for act in view.store.acts(view.group)? {
-        let place = view.store.place(view.group, &act.about)?;
-        acts.push(json!({
-            "entry": act.about.to_string(),
-            "kind": place.map_or("act", |place| kind_word(place.kind)),
+    for act in view.replica.record() {
+        let Some(place) = view.store.place(view.group, &act.entry)? else { continue };
+        let said = words.iter().find(|said| said.about == act.entry && said.author == act.author);
+        let answer = json!({
+            "entry": act.entry.to_string(),
+            "kind": kind_word(place.kind),
             "author": names.person(&act.author),
-            "subject": names.person(&act.subject),
-            "rule": act.rule,
-            "reason": act.reason,
-            "written": moment::write(act.written),
-            "counts": view.replica.explain(&act.about).counts,
-        }));
+            "subject": act.subject.map(|subject| names.person(&subject)),
+            "rule": said.map(|said| &said.rule),
+            "reason": said.map(|said| &said.reason),
+            "written": moment::write(said.map_or(place.arrived, |said| said.written)),
+            "counts": view.replica.explain(&act.entry).counts,
+        });
+        acts.push((place.arrived, act.entry, answer));
     }
-    Ok(Value::Array(acts))
+    acts.sort_by_key(|(arrived, entry, _)| (*arrived, *entry));
+    Ok(Value::Array(acts.into_iter().map(|(_, _, answer)| answer).collect()))
 }
 
 /// Whether something counts, and if not, the rule and the entry that say so. Takes whatever id was
