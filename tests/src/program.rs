@@ -94,7 +94,8 @@ impl Ran {
         let said = self.stderr[from..].strip_prefix("Error: ").unwrap_or_default().trim_end();
         let first = said.lines().next().unwrap_or_default();
         assert!(first.ends_with(['.', '!', '?']), "not a sentence: {said}");
-        assert!(first.starts_with(char::is_uppercase), "not a sentence: {said}");
+        let begins = |c: char| c.is_uppercase() || c == '"';
+        assert!(first.starts_with(begins), "not a sentence: {said}");
         for foreign in ["panicked", "Err(", "Some(", "os error", "::", "RUST_BACKTRACE"] {
             assert!(!self.stderr.contains(foreign), "\"{foreign}\" is for programmers: {said}");
         }
