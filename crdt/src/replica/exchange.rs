@@ -54,9 +54,6 @@ impl Replica {
         if theirs == Admittance::Removed && lacking.entries > REMOVED_ENTRIES {
             lacking.wants.clear();
         }
-        if let Some(device) = self.authority.device_of_transport(&peer) {
-            self.holdings.show(&self.set, device, &frontier);
-        }
         let content = theirs == Admittance::Member && lacking.entries <= LARGE_GAP;
         let wants = List::<Want, DEVICES>::new(lacking.wants).unwrap_or_default();
         let asks = !wants.is_empty();

@@ -219,9 +219,6 @@ impl Replica {
         match self.standing_of(&peer) {
             Some(admittance) => {
                 let equal = theirs == self.digest();
-                if equal && let Some(device) = self.authority.device_of_transport(&peer) {
-                    self.holdings.show(&self.set, device, &Frontier::of(&self.set));
-                }
                 self.let_in(now, id, admittance, equal, out);
             }
             None => out.send(id, &Message::Refused(Refusal::NotKnown)),
@@ -241,6 +238,7 @@ impl Replica {
         let Some(session) = self.peers.session(id) else { return };
         session.theirs = Some(admittance);
         session.frontier_sent = true;
+        session.shown = Some(Frontier::of(&self.set));
         if equal {
             session.equal = true;
             session.awaiting = Awaiting::Nothing;
@@ -328,7 +326,8 @@ impl Replica {
         let lately = now.since(self.last_receipt) < RECEIPT_MILLIS;
         let digest = self.digest();
         let news = self.holdings.has_news() || self.last_shown != Some(digest);
-        if self.persona.state != ReplicaState::Member || lately || !news {
+        let incomplete = !self.documents.missing().is_empty();
+        if self.persona.state != ReplicaState::Member || lately || incomplete || !news {
             return;
         }
         self.last_receipt = now;
@@ -358,7 +357,13 @@ impl Replica {
             return Err(Misbehaved::OutOfOrder);
         }
         session.done_received = true;
-        if session.is_over() {
+        let (peer, shown) = (session.peer, session.shown.take());
+        let over = session.is_over();
+        // It has all that it was shown, payloads too: only now is that reached (S6).
+        if let (Some(device), Some(shown)) = (self.authority.device_of_transport(&peer), shown) {
+            self.holdings.show(&self.set, device, &shown);
+        }
+        if over {
             self.finish(id, out);
         } else if session.awaiting == Awaiting::Frontier {
             // To the other end both were equal when they greeted: no frontier will come.

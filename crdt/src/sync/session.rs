@@ -41,6 +41,8 @@ pub struct Session {
     pub frontier_sent: bool,
     /// Whether a passport was shown or asked for already: once is enough.
     pub passport: bool,
+    /// What this end has shown of itself: when the other end is done, it holds all of that.
+    pub shown: Option<Frontier>,
     /// The other end's frontier, if it came before its passport.
     pub early: Option<Frontier>,
     /// The other end's digest was this end's, so that its frontier was not waited for.
@@ -91,6 +93,7 @@ impl Session {
             greeted: false,
             frontier_sent: false,
             passport: false,
+            shown: None,
             early: None,
             equal: false,
             awaiting: Awaiting::Frontier,
