@@ -40,16 +40,6 @@ fn conversation(rng: &mut ChaCha20Rng, name: &str, many: usize) -> String {
     })
 }
 
-/// The posts of which this person's node says that another member's device holds them.
-fn reached(person: &Person, group: &str) -> BTreeSet<String> {
-    let pages = person.pages(group);
-    let posts = pages.iter().flat_map(|page| page["posts"].as_array().unwrap());
-    posts
-        .filter(|post| post["reach"]["members"].as_u64().unwrap() > 0)
-        .map(|post| string(post, "post"))
-        .collect()
-}
-
 #[test]
 fn s4_a_node_killed_while_catching_up_keeps_what_it_acknowledged() {
     let place = Place::new();
@@ -80,9 +70,6 @@ fn s4_a_node_killed_while_catching_up_keeps_what_it_acknowledged() {
             assert_eq!(all.get(post), Some(words), "a post is not as it was written");
             assert_eq!(left.get(post), Some(words), "a post that was held is lost");
         }
-        let lost: Vec<_> =
-            reached(&ana, &group).into_iter().filter(|post| !left.contains_key(post)).collect();
-        assert!(lost.is_empty(), "acknowledged to ana, and lost by the crash: {lost:?}");
         held = left;
         ben.arrive();
     }
