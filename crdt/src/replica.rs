@@ -11,11 +11,14 @@
 
 mod acts;
 mod author;
+mod confirming;
+mod denials;
 mod documents;
 pub mod effect;
 mod erasing;
 mod exchange;
 mod explain;
+mod forks;
 mod found;
 mod gossip;
 mod holdings;
@@ -29,6 +32,7 @@ mod passport;
 mod peers;
 mod persona;
 mod posts;
+pub mod preview;
 mod reading;
 mod sessions;
 pub mod snapshot;
@@ -97,6 +101,8 @@ pub struct Replica {
     sealed_under: BTreeMap<EntryId, EpochId>,
     /// Entries whose payload is to be dropped and never taken again (C5).
     erased: BTreeSet<EntryId>,
+    /// When this device heard of each erasure: others' become final a week later (C5).
+    erasures_heard: BTreeMap<EntryId, Timestamp>,
     edits: BTreeMap<DocumentId, Vec<PendingEdit>>,
     requests: BTreeMap<RequestId, Request>,
     /// Entries that mint an epoch.
@@ -149,7 +155,10 @@ impl Replica {
                 self.gossip(now, token, from, &bytes, &mut out);
             }
             Input::Loaded { load, entries } => self.loaded(now, rng, &load, entries, &mut out),
-            Input::Timer(Timer::Tick) => self.tick(now, &mut out),
+            Input::Timer(Timer::Tick) => {
+                self.tick(now, &mut out);
+                self.confirm_erasures(now, &mut out);
+            }
             Input::Listening { addresses } => {
                 self.addresses = addresses;
                 self.publish_profile(now, rng, None, None, &mut out);

@@ -156,7 +156,7 @@ impl Replica {
                 Some(bytes) => Some(Control::decode(entry.slot.kind, &bytes).map_err(|_| Damaged)?),
                 None => None,
             };
-            replica.note_restored(entry.id, control.as_ref());
+            replica.note_restored(entry.id, control.as_ref(), entry.arrived);
             replica.set.restore(entry.id, entry.device, entry.seq, entry.slot, control);
             let Some(content) = entry.content else { continue };
             replica.sealed_under.insert(entry.id, content.epoch);
@@ -202,8 +202,11 @@ impl Replica {
         Ok((replica, effects))
     }
 
-    fn note_restored(&mut self, id: EntryId, control: Option<&Control>) {
+    fn note_restored(&mut self, id: EntryId, control: Option<&Control>, arrived: Timestamp) {
         match control {
+            Some(Control::Erase(_)) => {
+                self.erasures_heard.insert(id, arrived);
+            }
             Some(Control::Genesis(genesis)) => {
                 self.granted.insert(genesis.founder);
             }
@@ -270,6 +273,7 @@ impl Replica {
             documents: Documents::default(),
             sealed_under: BTreeMap::new(),
             erased: BTreeSet::new(),
+            erasures_heard: BTreeMap::new(),
             edits: BTreeMap::new(),
             requests: BTreeMap::new(),
             mints: BTreeSet::new(),

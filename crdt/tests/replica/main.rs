@@ -7,6 +7,7 @@
 mod community;
 mod delivery;
 mod joining;
+mod moderation;
 mod relay;
 mod removal;
 mod store;
