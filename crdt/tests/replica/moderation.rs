@@ -53,6 +53,12 @@ fn c5_anothers_erasure_can_be_restored_for_a_week_and_is_final_then() {
     c.settle();
     assert!(matches!(state(&c, 2, &first), Some(PostState::Hidden(_))));
     let created = c.people[0].replica.created(&first).unwrap();
+    // Until then whoever ranks as high brings it back.
+    assert!(c.ask(1, Command::Restore { document: first }).is_ok());
+    c.settle();
+    assert_eq!(state(&c, 2, &first), Some(PostState::Shown));
+    entry(c.ask(1, Command::Erase { document: first }));
+    c.settle();
     c.now = c.now.after(6 * DAY);
     c.settle();
     assert!(!c.people[0].replica.authority().erased(&created).unwrap().final_);
@@ -63,6 +69,8 @@ fn c5_anothers_erasure_can_be_restored_for_a_week_and_is_final_then() {
     entry(c.ask(0, Command::ConfirmErase { document: second }));
     c.settle();
     assert_eq!(state(&c, 2, &second), Some(PostState::Erased));
+    let late = c.ask(0, Command::Restore { document: second });
+    assert!(matches!(late, Err(Refused::Conflict(_))));
     assert!(matches!(state(&c, 2, &first), Some(PostState::Hidden(_))));
 
     c.restart(1);
