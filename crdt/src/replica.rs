@@ -34,6 +34,7 @@ mod persona;
 mod posts;
 pub mod preview;
 mod reading;
+mod rewriting;
 mod sessions;
 pub mod snapshot;
 
@@ -67,6 +68,7 @@ use outcome::Outcome;
 use peers::Peers;
 use persona::Persona;
 use posts::PendingEdit;
+use rewriting::Rewriting;
 
 /// Milliseconds between two looks at what is due.
 const TICK_MILLIS: u64 = 5_000;
@@ -104,6 +106,7 @@ pub struct Replica {
     /// When this device heard of each erasure: others' become final a week later (C5).
     erasures_heard: BTreeMap<EntryId, Timestamp>,
     edits: BTreeMap<DocumentId, Vec<PendingEdit>>,
+    rewriting: Rewriting,
     requests: BTreeMap<RequestId, Request>,
     /// Entries that mint an epoch.
     mints: BTreeSet<EntryId>,
@@ -182,6 +185,7 @@ impl Replica {
             }
         }
         self.retry_unread(out);
+        self.ask_for_voided();
         let stale = self.documents.newly_dirty();
         if !stale.is_empty() {
             out.write(Write::Stale(stale));

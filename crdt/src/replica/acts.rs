@@ -123,7 +123,7 @@ impl Replica {
         Ok(Reply::Entry(last))
     }
 
-    fn write_erasure(
+    pub(crate) fn write_erasure(
         &mut self,
         now: Timestamp,
         document: DocumentId,
