@@ -1,15 +1,23 @@
 //! The evaluation of authority: scenarios, laws over random sets, and an oracle.
 #![expect(
     clippy::arithmetic_side_effects,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "test code"
 )]
 
+mod coverage;
 mod documents;
 mod laws;
+mod laws_explained;
+mod laws_oracle;
+mod laws_order;
+mod laws_partial;
+mod laws_standing;
 mod oracle;
+mod parts;
 mod people;
 mod random;
 mod scenarios;
