@@ -8,6 +8,7 @@
     reason = "test code"
 )]
 
+mod conformance;
 mod coverage;
 mod documents;
 mod laws;
