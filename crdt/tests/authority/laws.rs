@@ -65,9 +65,13 @@ impl Report {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the tests may be asked for more; the core may not")]
-fn sets() -> u64 {
+pub(crate) fn asked() -> Option<u64> {
     let asked = std::env::var("CAIRN_LAW_SETS").ok();
-    asked.map_or(SETS, |asked| asked.parse().expect("CAIRN_LAW_SETS is a number of sets"))
+    asked.map(|asked| asked.parse().expect("CAIRN_LAW_SETS is a number of sets"))
+}
+
+fn sets() -> u64 {
+    asked().unwrap_or(SETS)
 }
 
 fn report() -> &'static Report {

@@ -16,7 +16,7 @@ use crate::people::gather;
 use crate::random::{Dice, group, group_without_council, partial, read};
 
 /// Sets that the slow evaluation is asked about.
-const SETS: u64 = 1500;
+const SETS: u64 = 3000;
 
 /// What the oracle does not speak of: entries that need no grant, and acts of the council.
 fn beyond(set: &LogSet, id: &EntryId) -> bool {

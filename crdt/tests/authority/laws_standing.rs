@@ -229,11 +229,13 @@ fn ended(authority: &Authority, set: &LogSet, grant: GrantId) -> Vec<(EntryId, O
     let Counting::Void { by, .. } = authority.counting(set, &grant.entry()) else {
         return Vec::new();
     };
-    let slot = set.slot(&by);
-    let rank = match slot.map(|slot| (slot.kind, slot.grant)) {
-        Some((Kind::ROOT, _)) => Some(Rank::Root),
-        Some((_, under)) => authority.grant(&under).map(|(_, capability)| capability.rank),
-        None => None,
+    let under = || authority.grant(&set.slot(&by)?.grant).map(|(_, capability)| capability.rank);
+    let rank = match set.control().get(&by) {
+        Some(Control::Root(_)) => Some(Rank::Root),
+        // The member's own word, which any superior's stands above.
+        Some(Control::Leave(_) | Control::Unlink(_)) => None,
+        Some(Control::Pin(pin)) if matches!(pin.by, PinRight::Member(..)) => None,
+        _ => under(),
     };
     vec![(by, rank)]
 }

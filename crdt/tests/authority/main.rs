@@ -26,3 +26,4 @@ mod scenarios_acts;
 mod scenarios_council;
 mod scenarios_cuts;
 mod scenarios_forks;
+mod shorthand;

@@ -90,6 +90,7 @@ fn story(seed: u64, size: usize, convened: bool) -> Group {
         hides: Vec::new(),
         acts: vec![group.genesis.entry()],
         forked: BTreeSet::new(),
+        pinned: BTreeSet::new(),
         forks,
         group,
         dice,
@@ -114,6 +115,8 @@ struct Story {
     acts: Vec<EntryId>,
     /// Devices that have written on from an earlier entry.
     forked: BTreeSet<&'static str>,
+    /// Devices whose branches somebody has chosen among.
+    pinned: BTreeSet<&'static str>,
     /// How often, in percent, a device forks its log.
     forks: usize,
 }
@@ -270,19 +273,28 @@ impl Story {
     }
 
     fn pin(&mut self, by: &str, under: GrantId, whose: &str) -> EntryId {
-        let mut forked = self.written.clone();
+        let mut of = self.written.clone();
         if self.dice.chance(80) {
-            forked.retain(|(of, _)| self.forked.contains(of));
+            of.retain(|(of, _)| self.forked.contains(of));
+        }
+        // Where somebody has spoken already, others speak too.
+        if self.dice.chance(40) && of.iter().any(|(of, _)| self.pinned.contains(of)) {
+            of.retain(|(of, _)| self.pinned.contains(of));
         }
         let own: Vec<(&'static str, EntryId)> =
-            forked.iter().filter(|(of, _)| owner(of) == whose).copied().collect();
+            of.iter().filter(|(of, _)| owner(of) == whose).copied().collect();
         if self.dice.chance(35)
             && let Some((of, head)) = self.dice.pick(&own)
         {
             return self.group.own_pin(by, under, of, *head);
         }
-        match self.dice.pick(&forked) {
-            Some((of, head)) => self.group.pin(by, under, of, *head),
+        match self.dice.pick(&of) {
+            // What a member key has signed, brought up by whoever saw it.
+            Some((of, head)) if self.dice.chance(8) => self.group.own_pin(by, under, of, *head),
+            Some((of, head)) => {
+                self.pinned.insert(of);
+                self.group.pin(by, under, of, *head)
+            }
             None => self.group.post(by, under),
         }
     }
