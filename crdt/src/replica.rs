@@ -56,7 +56,7 @@ pub use found::{Founding, Joining};
 pub use persona::ReplicaState;
 
 use documents::Documents;
-use effect::Effect;
+use effect::{Effect, Write};
 use holdings::Holdings;
 use input::{Input, Load, SessionId, Timer};
 use outcome::Outcome;
@@ -173,6 +173,10 @@ impl Replica {
             }
         }
         self.retry_unread(out);
+        let stale = self.documents.newly_dirty();
+        if !stale.is_empty() {
+            out.write(Write::Stale(stale));
+        }
         for document in self.documents.next_loads(LOADS) {
             out.effect(Effect::Load(Load::Document(document)));
         }

@@ -175,6 +175,9 @@ impl Replica {
         for (entry, header) in snapshot.missing {
             replica.documents.miss(entry, header);
         }
+        for document in snapshot.stale {
+            replica.documents.touch(document);
+        }
         for (epoch, secret) in snapshot.epochs {
             let secret = EpochSecret::from_bytes(*secret);
             if replica.keyring.learn_epoch(snapshot.group, secret) != epoch {
@@ -222,6 +225,8 @@ impl Replica {
     fn come_back(&mut self, out: &mut Outcome) {
         self.follow_erasures(out);
         self.reopen_welcomes();
+        // A crash may have come between a key and what it opens.
+        self.retry = true;
         let own = self.member();
         let introduced = self
             .documents

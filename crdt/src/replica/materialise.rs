@@ -105,6 +105,9 @@ impl Replica {
         };
         if let Some(row) = row {
             out.write(Write::Row(row));
+            if self.documents.is_dirty(&document) {
+                out.write(Write::Stale(vec![document]));
+            }
             out.notify(Event::Documents(vec![document]));
         }
         if let Some(edits) = self.edits.remove(&document) {

@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub entries: Vec<SnapshotEntry>,
     /// Headers of the content entries whose payload is neither there nor erased.
     pub missing: Vec<(EntryId, Header)>,
+    /// Every document of a [`super::effect::Write::Stale`] without a row after it.
+    pub stale: Vec<DocumentId>,
     /// Every [`super::effect::Write::Epoch`] not forgotten.
     pub epochs: Vec<(EpochId, Zeroizing<[u8; 32]>)>,
     /// The bytes of every request that waits.

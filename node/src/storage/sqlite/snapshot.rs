@@ -20,6 +20,10 @@ pub(super) fn read(
         .prepare_cached("SELECT persona FROM replica WHERE row = ?1")?
         .query_row([replica], |row| row.get(0))?;
     let (entries, missing) = entries(connection, replica)?;
+    let stale = connection
+        .prepare_cached("SELECT document FROM stale WHERE replica = ?1 ORDER BY document")?
+        .query_map([replica], |row| id(row, 0, DocumentId::from_bytes))?
+        .collect::<Result<_, _>>()?;
     let epochs = connection
         .prepare_cached("SELECT id, secret FROM epoch WHERE replica = ?1 ORDER BY id")?
         .query_map([replica], |row| {
@@ -31,6 +35,7 @@ pub(super) fn read(
         persona: Zeroizing::new(persona.unwrap_or_default()),
         entries,
         missing,
+        stale,
         epochs,
         requests: blobs(
             connection,
