@@ -67,7 +67,7 @@ fn messages() -> [(&'static str, Message); 13] {
         ("Payloads", Message::Payloads(list(vec![payload()]))),
         ("PayloadsDone", Message::PayloadsDone),
         ("Receipt", Message::Receipt(receipt())),
-        ("Done", Message::Done),
+        ("Done", Message::Done { all: true }),
     ]
 }
 
