@@ -12,6 +12,7 @@
 mod acts;
 mod author;
 mod confirming;
+pub mod council;
 mod denials;
 mod documents;
 pub mod effect;

@@ -5,6 +5,7 @@
 #![expect(unreachable_pub, reason = "test code")]
 
 mod community;
+mod council;
 mod delivery;
 mod joining;
 mod moderation;
