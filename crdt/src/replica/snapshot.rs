@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 use crate::id::{DeviceId, DocumentId, EntryId, EpochId, GroupId};
 use crate::log::entry::Header;
 use crate::log::set::Slot;
+use crate::time::Timestamp;
 
 /// A group as the store holds it.
 #[derive(Clone)]
@@ -34,6 +35,8 @@ pub struct SnapshotEntry {
     pub id: EntryId,
     /// Whose log.
     pub device: DeviceId,
+    /// When it came to this device.
+    pub arrived: Timestamp,
     /// Position in the log.
     pub seq: u64,
     /// Its place in the chain.

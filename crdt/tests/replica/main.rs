@@ -7,8 +7,14 @@
 mod community;
 mod delivery;
 mod joining;
+mod moderation;
 mod relay;
 mod removal;
+mod scenarios_documents;
+mod scenarios_exchange;
+mod scenarios_joining;
+mod scenarios_reading;
+mod scenarios_signed;
 mod store;
 mod strangers;
 mod sync;

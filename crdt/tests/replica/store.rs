@@ -183,6 +183,7 @@ impl Store {
             entries.push(SnapshotEntry {
                 id: *id,
                 device: header.device,
+                arrived: kept.arrived,
                 seq: header.seq,
                 slot: Slot {
                     prev: header.prev,

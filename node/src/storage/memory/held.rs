@@ -191,6 +191,7 @@ impl HeldEntry {
         SnapshotEntry {
             id,
             device: header.device,
+            arrived: self.arrived,
             seq: header.seq,
             slot: Slot {
                 prev: header.prev,

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use zeroize::Zeroizing;
 
 use super::ReplicaRow;
-use super::column::{HERE, MISSING, header, id, maybe_id};
+use super::column::{HERE, MISSING, header, id, maybe_id, time};
 use crate::storage::StorageError;
 
 pub(super) fn read(
@@ -54,7 +54,8 @@ type Entries = (Vec<SnapshotEntry>, Vec<(EntryId, Header)>);
 
 fn entries(connection: &Connection, replica: ReplicaRow) -> Result<Entries, StorageError> {
     let mut statement = connection.prepare_cached(
-        "SELECT entry.id, entry.header, entry.held, entry.document, entry.creates, payload.bytes
+        "SELECT entry.id, entry.header, entry.held, entry.document, entry.creates, payload.bytes,
+                entry.arrived
          FROM entry INDEXED BY entry_of_replica
          LEFT JOIN payload ON entry.kind < 128 AND payload.entry = entry.row
          WHERE entry.replica = ?1 ORDER BY entry.row",
@@ -78,6 +79,7 @@ fn entries(connection: &Connection, replica: ReplicaRow) -> Result<Entries, Stor
         entries.push(SnapshotEntry {
             id: entry,
             device: header.device,
+            arrived: time(row, 6)?,
             seq: header.seq,
             slot: Slot {
                 prev: header.prev,
