@@ -15,5 +15,5 @@ mod corpus;
 mod crafted;
 
 #[path = "../../fuzz/src/lib.rs"]
-#[expect(unreachable_pub, dead_code, reason = "another crate's library")]
+#[expect(unreachable_pub, reason = "another crate's library")]
 mod targets;
