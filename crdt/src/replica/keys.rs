@@ -232,6 +232,10 @@ impl Replica {
                 continue;
             }
             let load = Load::Entries(entries.iter().copied().collect());
+            // Another device is owed the same: this one has its turn at the next tick.
+            if self.paying.contains_key(&load) {
+                continue;
+            }
             self.paying.insert(load.clone(), *device);
             out.effect(Effect::Load(load));
         }

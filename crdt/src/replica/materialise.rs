@@ -47,12 +47,14 @@ impl Replica {
             if let Load::Entries(paid) = load {
                 self.write_welcome(now, rng, (device, paid), &entries, out);
             }
-        } else if let Some(session) = self.passports.remove(load) {
-            self.show_passport(session, &entries, out);
+        } else if let Some(sessions) = self.passports.remove(load) {
+            for session in sessions {
+                self.show_passport(session, &entries, out);
+            }
         } else if let Load::Document(document) = load {
             self.documents.loaded(document);
             self.build(now, rng, *document, entries, out);
-        } else {
+        } else if self.retrying.as_ref() == Some(load) {
             self.retrying = None;
             let entries = entries.into_iter().map(|stored| {
                 Entry {
