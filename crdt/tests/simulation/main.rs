@@ -22,6 +22,7 @@ mod record;
 mod run;
 #[path = "../replica/store.rs"]
 mod store;
+mod trace;
 mod world;
 
 use plan::{Faults, Size};
@@ -41,7 +42,10 @@ fn number(name: &str) -> Option<u64> {
 fn replay() {
     let Some(seed) = number("CAIRN_SEED") else { return };
     let plan = plan::expand(seed, SIZE, FAULTS);
-    if run::run(seed, &plan).is_err() {
+    if let Err(failure) = run::run(seed, &plan) {
+        if number("CAIRN_TRACE").is_some() {
+            run::show(seed, &run::shrink(seed, &plan, &failure));
+        }
         panic!("{}", run::explain(seed, &plan));
     }
     println!("seed {seed} holds");

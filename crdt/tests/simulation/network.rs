@@ -85,21 +85,13 @@ impl Network {
         self.gossiped.len()
     }
 
-    /// How many streams are open.
-    pub fn streams(&self) -> usize {
-        self.ends.len()
-    }
-
     pub fn has(&self, session: SessionId) -> bool {
         self.ends.contains_key(&session)
     }
 
-    /// The other end of a stream.
-    pub fn origin(&self, session: SessionId) -> Origin {
-        match self.ends.get(&session) {
-            Some(End { other: Some(other), .. }) => Origin::Person(*other),
-            _ => Origin::Hostile,
-        }
+    /// What a stream is for.
+    pub fn protocol(&self, session: SessionId) -> Option<Protocol> {
+        self.ends.get(&session).map(|end| end.protocol)
     }
 }
 
@@ -224,7 +216,14 @@ impl World {
             Effect::Publish(bytes) => self.gossip(who, None, &bytes),
             Effect::Verdict { token, verdict } => match self.network.gossiped.remove(&token) {
                 Some((_, from, bytes)) => {
-                    if verdict == Verdict::Reject && matches!(from, Origin::Person(_)) {
+                    let known = |from: usize| {
+                        let replica = self.people[who].replica.as_ref();
+                        let key = self.people[from].key;
+                        replica.is_some_and(|r| r.authority().device_of_transport(&key).is_some())
+                    };
+                    if verdict == Verdict::Reject
+                        && matches!(from, Origin::Person(from) if known(from))
+                    {
                         self.fail("honest peers are not accused", format!("{who} rejects gossip"));
                     }
                     if verdict == Verdict::Accept {

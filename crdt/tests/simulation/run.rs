@@ -42,9 +42,22 @@ pub fn run(seed: u64, plan: &[Step]) -> Result<Report, Failure> {
     })
 }
 
-fn play(seed: u64, plan: &[Step]) -> Result<Report, Failure> {
+/// Runs a plan and prints what happens.
+pub fn show(seed: u64, plan: &[Step]) {
     let mut world = World::found(seed);
+    world.tracing = true;
+    let _ = finish(world, plan);
+}
+
+fn play(seed: u64, plan: &[Step]) -> Result<Report, Failure> {
+    finish(World::found(seed), plan)
+}
+
+fn finish(mut world: World, plan: &[Step]) -> Result<Report, Failure> {
     for step in plan {
+        if world.tracing {
+            println!("{step:?}");
+        }
         world.step(step);
         if world.failure.is_some() {
             break;

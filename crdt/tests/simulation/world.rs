@@ -58,6 +58,8 @@ pub struct World {
     pub failure: Option<Failure>,
     /// Everything that was handled so far.
     pub events: u64,
+    /// Whether everything is printed.
+    pub tracing: bool,
     pub history: History,
     pub group: GroupId,
     coming: BTreeMap<(u64, u64), Coming>,
@@ -91,6 +93,7 @@ impl World {
             counts: BTreeMap::new(),
             failure: None,
             events: 0,
+            tracing: false,
             history,
             group: replica.group(),
             coming: BTreeMap::new(),
@@ -197,6 +200,7 @@ impl World {
     }
 
     pub fn handle(&mut self, who: usize, input: Input, origin: Origin) {
+        self.trace_input(who, &input);
         let clock = self.people[who].clock(self.now);
         let Some(replica) = &mut self.people[who].replica else { return };
         let effects = replica.handle(clock, &mut self.rng, input);
@@ -209,6 +213,7 @@ impl World {
             self.fail("7", format!("person {who} has {} effects of one input", effects.len()));
             return;
         }
+        self.trace_effects(who, &effects);
         let mut written = Vec::new();
         for effect in &effects {
             match effect {
