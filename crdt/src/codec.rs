@@ -241,6 +241,12 @@ impl<K: Ord, V, const MAX: usize> Map<K, V, MAX> {
         &self.0
     }
 
+    /// The pairs, taken out.
+    #[must_use]
+    pub fn into_map(self) -> BTreeMap<K, V> {
+        self.0
+    }
+
     /// The value of a key.
     pub fn get(&self, key: &K) -> Option<&V> {
         self.0.get(key)

@@ -11,11 +11,14 @@
 
 mod acts;
 mod author;
+mod confirming;
+mod denials;
 mod documents;
 pub mod effect;
 mod erasing;
 mod exchange;
 mod explain;
+mod forks;
 mod found;
 mod gossip;
 mod holdings;
@@ -29,7 +32,9 @@ mod passport;
 mod peers;
 mod persona;
 mod posts;
+pub mod preview;
 mod reading;
+mod rewriting;
 mod sessions;
 pub mod snapshot;
 
@@ -56,13 +61,14 @@ pub use found::{Founding, Joining};
 pub use persona::ReplicaState;
 
 use documents::Documents;
-use effect::Effect;
+use effect::{Effect, Write};
 use holdings::Holdings;
 use input::{Input, Load, SessionId, Timer};
 use outcome::Outcome;
 use peers::Peers;
 use persona::Persona;
 use posts::PendingEdit;
+use rewriting::Rewriting;
 
 /// Milliseconds between two looks at what is due.
 const TICK_MILLIS: u64 = 5_000;
@@ -97,7 +103,10 @@ pub struct Replica {
     sealed_under: BTreeMap<EntryId, EpochId>,
     /// Entries whose payload is to be dropped and never taken again (C5).
     erased: BTreeSet<EntryId>,
+    /// When this device heard of each erasure: others' become final a week later (C5).
+    erasures_heard: BTreeMap<EntryId, Timestamp>,
     edits: BTreeMap<DocumentId, Vec<PendingEdit>>,
+    rewriting: Rewriting,
     requests: BTreeMap<RequestId, Request>,
     /// Entries that mint an epoch.
     mints: BTreeSet<EntryId>,
@@ -149,7 +158,10 @@ impl Replica {
                 self.gossip(now, token, from, &bytes, &mut out);
             }
             Input::Loaded { load, entries } => self.loaded(now, rng, &load, entries, &mut out),
-            Input::Timer(Timer::Tick) => self.tick(now, &mut out),
+            Input::Timer(Timer::Tick) => {
+                self.tick(now, &mut out);
+                self.confirm_erasures(now, &mut out);
+            }
             Input::Listening { addresses } => {
                 self.addresses = addresses;
                 self.publish_profile(now, rng, None, None, &mut out);
@@ -173,6 +185,11 @@ impl Replica {
             }
         }
         self.retry_unread(out);
+        self.ask_for_voided();
+        let stale = self.documents.newly_dirty();
+        if !stale.is_empty() {
+            out.write(Write::Stale(stale));
+        }
         for document in self.documents.next_loads(LOADS) {
             out.effect(Effect::Load(Load::Document(document)));
         }

@@ -342,7 +342,7 @@ fn a_variant_is_written_as_the_number_that_the_specification_gives() {
     let messages = [
         ("RunsDone", Message::RunsDone, vec![]),
         ("PayloadsDone", Message::PayloadsDone, vec![]),
-        ("Done", Message::Done, vec![]),
+        ("Done", Message::Done { all: true }, vec![1]),
         ("Welcome", Message::Welcome(Admittance::Removed), vec![1]),
         ("WantPayloads", Message::WantPayloads(List::default()), vec![0]),
     ];

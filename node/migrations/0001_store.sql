@@ -168,6 +168,13 @@ CREATE TABLE act (
     PRIMARY KEY (replica, document)
 ) STRICT, WITHOUT ROWID;
 
+-- Documents whose row is older than what is known of them: built anew when the group is opened.
+CREATE TABLE stale (
+    replica  INTEGER NOT NULL REFERENCES replica ON DELETE CASCADE,
+    document BLOB NOT NULL,
+    PRIMARY KEY (replica, document)
+) STRICT, WITHOUT ROWID;
+
 -- Search ------------------------------------------------------------------------------------------
 
 -- What can be found: posts that are shown.

@@ -1,18 +1,14 @@
 //! What a person asks for, routed; and the acts of moderation among it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use rand_core::CryptoRng;
 
-use crate::authority::needed_to_grant;
-use crate::capability::grant::Grant;
 use crate::capability::rank::{Abilities, Rank};
-use crate::capability::revocation::{
-    Cut, CutHead, Erase, Hide, Leave, Remove, Replace, Restore, Revoke,
-};
-use crate::codec::{List, Map};
+use crate::capability::revocation::{Erase, Hide, Leave, Restore};
+use crate::codec::List;
 use crate::document::kinds::{Content, DocumentKind, act};
-use crate::epoch::secret::{Audience, Mint};
+use crate::epoch::secret::Audience;
 use crate::id::{DocumentId, EntryId, GrantId, MemberId};
 use crate::log::entry::Control;
 use crate::replica::Replica;
@@ -71,6 +67,11 @@ impl Replica {
             Command::Remove { member, cut, rule, reason } => {
                 self.remove(now, rng, member, cut, (&rule, &reason), out)
             }
+            Command::ConfirmErase { document } => self.confirm_erase(now, &document, out),
+            Command::Reissue { entry } => self.reissue(now, rng, &entry, out),
+            Command::Extend { member, cut } => self.extend(now, &member, cut, out),
+            Command::Pin { entry } => self.pin(now, &entry, out),
+            Command::Unlink { device, last } => self.unlink(now, device, last, out),
             Command::Leave => self.leave(now, out),
             Command::Sync => {
                 self.peers.stir_all(now);
@@ -81,7 +82,10 @@ impl Replica {
     }
 
     /// The entry that created a document, and the rank of the grant that it was created under.
-    fn target(&self, document: &DocumentId) -> Result<(EntryId, MemberId, Rank), Refused> {
+    pub(crate) fn target(
+        &self,
+        document: &DocumentId,
+    ) -> Result<(EntryId, MemberId, Rank), Refused> {
         let unknown = Refused::Unknown { what: "post" };
         let known = self.documents.get(document).and_then(|known| known.created);
         let Some((created, DocumentKind::Post | DocumentKind::Thread | DocumentKind::Response)) =
@@ -119,7 +123,7 @@ impl Replica {
         Ok(Reply::Entry(last))
     }
 
-    fn write_erasure(
+    pub(crate) fn write_erasure(
         &mut self,
         now: Timestamp,
         document: DocumentId,
@@ -174,18 +178,31 @@ impl Replica {
         out: &mut Outcome,
     ) -> Result<Reply, Refused> {
         let (created, _, rank) = self.target(&document)?;
+        let opening = self.opening_of(&created).map(|(_, entry)| entry);
         let hides: Vec<EntryId> = self
             .set
             .control()
             .iter()
-            .filter(
-                |(_, control)| matches!(control, Control::Hide(hide) if hide.created == created),
-            )
+            .filter(|(id, control)| match control {
+                Control::Hide(hide) => hide.created == created,
+                // Another's erasure only hides until it is confirmed.
+                Control::Erase(erase) => {
+                    (erase.created == created || Some(erase.created) == opening)
+                        && self.set.slot(id).is_some_and(|slot| slot.grant != GrantId::NONE)
+                }
+                _ => false,
+            })
             .map(|(id, _)| *id)
             .take(crate::limits::CITATIONS)
             .collect();
-        if self.authority.hidden(&created).is_none() {
-            return Err(Refused::Conflict("the post is not hidden".to_owned()));
+        match self.authority.erased(&created) {
+            Some(erasure) if erasure.final_ => {
+                return Err(Refused::Conflict("the post is erased for good".to_owned()));
+            }
+            None if self.authority.hidden(&created).is_none() => {
+                return Err(Refused::Conflict("the post is not hidden".to_owned()));
+            }
+            _ => {}
         }
         // Whoever lifts a hide stands at least as high as whoever hid: under the highest grant.
         let own = self.member();
@@ -195,14 +212,15 @@ impl Replica {
         let restore = Restore { hides: List::new(hides).unwrap_or_default() };
         let id = self.write_control(now, grant, &Control::Restore(restore), out)?;
         self.refresh(out);
-        if self.authority.hidden(&created).is_some() {
+        let still = self.authority.erased(&created).is_some();
+        if still || self.authority.hidden(&created).is_some() {
             return Err(Refused::NotAllowed { needs: needs.to_owned() });
         }
         Ok(Reply::Entry(id))
     }
 
     /// The words of an act: for the moderators and the person concerned (L7, K9).
-    fn say_why<R: CryptoRng>(
+    pub(crate) fn say_why<R: CryptoRng>(
         &mut self,
         now: Timestamp,
         rng: &mut R,
@@ -231,124 +249,6 @@ impl Replica {
     pub(crate) fn highest_grant(&self, member: &MemberId) -> Option<GrantId> {
         let standing = self.authority.members().get(member)?;
         standing.grants.iter().max_by_key(|(_, capability)| capability.rank).map(|(id, _)| *id)
-    }
-
-    fn grant(
-        &mut self,
-        now: Timestamp,
-        subject: MemberId,
-        rank: Rank,
-        out: &mut Outcome,
-    ) -> Result<Reply, Refused> {
-        let needs = "a rank above both the member's and the one conferred";
-        let before = self.authority.rank_of(&subject);
-        let above = before.map_or(rank, |before| before.max(rank));
-        let needed = needed_to_grant(rank);
-        let issuer = self.grant_with(needed, Some(above), needs)?;
-        let own = self.authority.grant(&issuer).map(|(_, capability)| capability.abilities);
-        let abilities = Abilities::usual(rank).common(own.unwrap_or(Abilities::NONE));
-        let removals = self.authority.removals_of(&self.set, &subject);
-        let cites = List::new(removals.into_iter().take(crate::limits::CITATIONS).collect());
-        let with =
-            Grant { subject, rank, abilities, cites: cites.unwrap_or_default(), invite: None };
-        let control = match self.highest_grant(&subject) {
-            Some(grant) => {
-                let cut = self.cut_of(&subject, CutChoice::FromTip);
-                Control::Replace(Replace { grant, cut, with })
-            }
-            None if self.authority.was_member(&subject) => Control::Grant(with),
-            None => return Err(Refused::Unknown { what: "member" }),
-        };
-        let id = self.write_control(now, issuer, &control, out)?;
-        self.refresh(out);
-        Ok(Reply::Entry(id))
-    }
-
-    fn revoke<R: CryptoRng>(
-        &mut self,
-        now: Timestamp,
-        rng: &mut R,
-        subject: MemberId,
-        (grant, cut): (Option<GrantId>, CutChoice),
-        out: &mut Outcome,
-    ) -> Result<Reply, Refused> {
-        let grant = grant.or_else(|| self.highest_grant(&subject));
-        let grant = grant.ok_or(Refused::Unknown { what: "member" })?;
-        let (_, capability) =
-            self.authority.grant(&grant).ok_or(Refused::Unknown { what: "grant" })?;
-        let needs = "a rank above the member's, and the ability to remove";
-        let under = self.grant_with(Abilities::REMOVE, Some(capability.rank), needs)?;
-        let last = self.authority.members().get(&subject).is_some_and(|s| s.grants.len() == 1);
-        let epoch = if last { self.mint_without(rng, &subject, out)? } else { None };
-        let cut = self.cut_of(&subject, cut);
-        let id =
-            self.write_control(now, under, &Control::Revoke(Revoke { grant, cut, epoch }), out)?;
-        self.mints.insert(id);
-        self.refresh(out);
-        Ok(Reply::Entry(id))
-    }
-
-    fn remove<R: CryptoRng>(
-        &mut self,
-        now: Timestamp,
-        rng: &mut R,
-        subject: MemberId,
-        cut: CutChoice,
-        words: (&str, &str),
-        out: &mut Outcome,
-    ) -> Result<Reply, Refused> {
-        if subject == self.member() {
-            let why = "you cannot remove yourself: leave the group instead".to_owned();
-            return Err(Refused::Conflict(why));
-        }
-        if !self.authority.was_member(&subject) {
-            return Err(Refused::Unknown { what: "member" });
-        }
-        let above = self.authority.rank_of(&subject).unwrap_or(Rank::Reader);
-        let needs = "a rank above the member's, and the ability to remove";
-        let under = self.grant_with(Abilities::REMOVE, Some(above), needs)?;
-        let epoch = self.mint_without(rng, &subject, out)?;
-        let cut = self.cut_of(&subject, cut);
-        let remove = Control::Remove(Remove { subject, cut, epoch });
-        let id = self.write_control(now, under, &remove, out)?;
-        self.mints.insert(id);
-        self.refresh(out);
-        self.say_why(now, rng, id, subject, words, out)?;
-        Ok(Reply::Entry(id))
-    }
-
-    /// A fresh epoch for all readers but one member (K4).
-    fn mint_without<R: CryptoRng>(
-        &mut self,
-        rng: &mut R,
-        subject: &MemberId,
-        out: &mut Outcome,
-    ) -> Result<Option<Mint>, Refused> {
-        let mut recipients = self.authority.readers(Audience::Readers);
-        recipients.retain(|device, _| self.authority.member_of(device) != Some(*subject));
-        self.mint(rng, Audience::Readers, &recipients, out).map(Some)
-    }
-
-    /// Up to where a member's logs are to count.
-    fn cut_of(&self, subject: &MemberId, choice: CutChoice) -> Cut {
-        let mut heads: BTreeMap<_, CutHead> = BTreeMap::new();
-        let devices = self.authority.devices().iter().filter(|(_, d)| d.member == *subject);
-        for (id, _) in devices.take(crate::limits::MEMBER_DEVICES) {
-            let Some(log) = self.set.log(id) else { continue };
-            let head = match choice {
-                CutChoice::FromStart => None,
-                CutChoice::FromTip => log.heads().last().copied(),
-                CutChoice::At(entry) => self
-                    .set
-                    .place_of(&entry)
-                    .filter(|(device, _)| device == id)
-                    .map(|(_, seq)| (seq, entry)),
-            };
-            if let Some((seq, entry)) = head {
-                heads.insert(*id, CutHead { seq, entry });
-            }
-        }
-        Cut(Map::new(heads).unwrap_or_default())
     }
 
     fn leave(&mut self, now: Timestamp, out: &mut Outcome) -> Result<Reply, Refused> {

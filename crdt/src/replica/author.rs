@@ -12,7 +12,7 @@ use crate::epoch::secret::Audience;
 use crate::id::{DocumentId, EntryId, GrantId, PayloadHash};
 use crate::limits;
 use crate::log::entry::{Control, Header, Kind, SUITE, Sealing, VERSION, payload_hash};
-use crate::log::run::Entry;
+use crate::log::run::{Entry, Verified};
 use crate::replica::Replica;
 use crate::replica::effect::Refused;
 use crate::replica::outcome::Outcome;
@@ -59,14 +59,12 @@ impl Replica {
         }
     }
 
-    /// Writes a control entry. The caller refreshes the authority when it has written all.
-    pub(crate) fn write_control(
-        &mut self,
-        now: Timestamp,
+    /// The next entry of the own log, signed and not yet anywhere.
+    pub(crate) fn author_control(
+        &self,
         grant: GrantId,
         control: &Control,
-        out: &mut Outcome,
-    ) -> Result<EntryId, Refused> {
+    ) -> Result<Verified<Entry>, Refused> {
         let (Some(kind), payload) = (control.kind(), control.encode()) else {
             return Err(Refused::UpdateNeeded);
         };
@@ -79,7 +77,18 @@ impl Replica {
             size: u32::try_from(payload.len()).unwrap_or(u32::MAX),
             ..self.next_header(kind, grant)
         };
-        let entry = Entry::author(&self.persona.device, header, payload);
+        Ok(Entry::author(&self.persona.device, header, payload))
+    }
+
+    /// Writes a control entry. The caller refreshes the authority when it has written all.
+    pub(crate) fn write_control(
+        &mut self,
+        now: Timestamp,
+        grant: GrantId,
+        control: &Control,
+        out: &mut Outcome,
+    ) -> Result<EntryId, Refused> {
+        let entry = self.author_control(grant, control)?;
         let inserted = self.set.insert(&entry);
         debug_assert!(inserted.is_ok());
         match control {
@@ -92,6 +101,9 @@ impl Replica {
             _ => {}
         }
         let id = entry.get().id;
+        if matches!(control, Control::Erase(_)) {
+            self.erasures_heard.insert(id, now);
+        }
         out.entry(entry.get(), entry.get().payload.clone(), now);
         out.authored(&entry);
         Ok(id)
@@ -107,11 +119,24 @@ impl Replica {
         content: &Content,
         out: &mut Outcome,
     ) -> Result<DocumentId, Refused> {
+        let written = self.next_time(now, out);
+        self.create_at(now, rng, grant, audience, (content, written), out)
+    }
+
+    /// Creates a document of which it is said when it was written.
+    pub(crate) fn create_at<R: CryptoRng>(
+        &mut self,
+        now: Timestamp,
+        rng: &mut R,
+        grant: GrantId,
+        audience: Audience,
+        (content, written): (&Content, Timestamp),
+        out: &mut Outcome,
+    ) -> Result<DocumentId, Refused> {
         let kind = content.kind();
         let owner = if kind.is_shared() { Owner::Shared } else { Owner::Member(self.member()) };
         let creation = Creation::new(rng, owner, kind);
         let document = creation.document(self.persona.group);
-        let written = self.next_time(now, out);
         let change = content
             .create(Actor::of(self.device(), document), written)
             .map_err(|why| Refused::Conflict(why.to_string()))?;

@@ -27,6 +27,8 @@ pub(crate) struct Documents {
     missing: BTreeMap<EntryId, Header>,
     /// To be built anew from the store.
     dirty: BTreeSet<DocumentId>,
+    /// Of these, those that the store does not know of yet.
+    unmarked: Vec<DocumentId>,
     /// Asked for and not yet there.
     loading: BTreeSet<DocumentId>,
 }
@@ -103,12 +105,23 @@ impl Documents {
             && let Some(known) = self.known.get_mut(&document)
         {
             known.entries.remove(entry);
-            self.dirty.insert(document);
+            self.touch(document);
         }
     }
 
     pub(crate) fn touch(&mut self, document: DocumentId) {
-        self.dirty.insert(document);
+        if self.dirty.insert(document) {
+            self.unmarked.push(document);
+        }
+    }
+
+    /// Documents that have become dirty since this was last asked.
+    pub(crate) fn newly_dirty(&mut self) -> Vec<DocumentId> {
+        std::mem::take(&mut self.unmarked)
+    }
+
+    pub(crate) fn is_dirty(&self, document: &DocumentId) -> bool {
+        self.dirty.contains(document)
     }
 
     /// The next documents to ask the store for.

@@ -210,6 +210,9 @@ pub enum Write {
         /// Whose.
         device: crate::id::DeviceId,
     },
+    /// These documents are to be built anew: what their rows show is out of date until each has a
+    /// [`Write::Row`] again. Remembered, so that a crash in between leaves none behind (S4).
+    Stale(Vec<DocumentId>),
     /// A row to read from.
     Row(Row),
 }
@@ -269,6 +272,21 @@ pub enum Row {
     },
     /// The document shows nothing any more.
     Gone(DocumentId),
+}
+
+impl Row {
+    /// The document.
+    #[must_use]
+    pub const fn document(&self) -> DocumentId {
+        match self {
+            Self::Post(post) => post.document,
+            Self::Response { document, .. }
+            | Self::Profile { document, .. }
+            | Self::Agreement { document, .. }
+            | Self::Act { document, .. }
+            | Self::Gone(document) => *document,
+        }
+    }
 }
 
 /// A post, or the opening of a thread.

@@ -63,7 +63,7 @@ impl Replica {
         self.authority.grant(grant).map(|(subject, _)| subject)
     }
 
-    fn explained(&self, counting: Counting) -> Explanation {
+    pub(crate) fn explained(&self, counting: Counting) -> Explanation {
         let (rule, entry, state) = match counting {
             Counting::Counts => (None, None, "it counts"),
             Counting::Suspended { rule, by } => (Some(rule), Some(by), "it is suspended"),

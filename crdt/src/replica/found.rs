@@ -27,6 +27,7 @@ use crate::replica::outcome::Outcome;
 use crate::replica::peers::Peers;
 use crate::replica::persona::{Joining as PersonaJoining, Persona, ReplicaState};
 use crate::replica::posts::agreement_of;
+use crate::replica::rewriting::Rewriting;
 use crate::replica::snapshot::Snapshot;
 use crate::replica::{Damaged, Replica};
 use crate::sync::message::Request;
@@ -156,7 +157,7 @@ impl Replica {
                 Some(bytes) => Some(Control::decode(entry.slot.kind, &bytes).map_err(|_| Damaged)?),
                 None => None,
             };
-            replica.note_restored(entry.id, control.as_ref());
+            replica.note_restored(entry.id, control.as_ref(), entry.arrived);
             replica.set.restore(entry.id, entry.device, entry.seq, entry.slot, control);
             let Some(content) = entry.content else { continue };
             replica.sealed_under.insert(entry.id, content.epoch);
@@ -174,6 +175,9 @@ impl Replica {
         }
         for (entry, header) in snapshot.missing {
             replica.documents.miss(entry, header);
+        }
+        for document in snapshot.stale {
+            replica.documents.touch(document);
         }
         for (epoch, secret) in snapshot.epochs {
             let secret = EpochSecret::from_bytes(*secret);
@@ -199,8 +203,11 @@ impl Replica {
         Ok((replica, effects))
     }
 
-    fn note_restored(&mut self, id: EntryId, control: Option<&Control>) {
+    fn note_restored(&mut self, id: EntryId, control: Option<&Control>, arrived: Timestamp) {
         match control {
+            Some(Control::Erase(_)) => {
+                self.erasures_heard.insert(id, arrived);
+            }
             Some(Control::Genesis(genesis)) => {
                 self.granted.insert(genesis.founder);
             }
@@ -222,6 +229,9 @@ impl Replica {
     fn come_back(&mut self, out: &mut Outcome) {
         self.follow_erasures(out);
         self.reopen_welcomes();
+        self.note_voided(0);
+        // A crash may have come between a key and what it opens.
+        self.retry = true;
         let own = self.member();
         let introduced = self
             .documents
@@ -265,7 +275,9 @@ impl Replica {
             documents: Documents::default(),
             sealed_under: BTreeMap::new(),
             erased: BTreeSet::new(),
+            erasures_heard: BTreeMap::new(),
             edits: BTreeMap::new(),
+            rewriting: Rewriting::default(),
             requests: BTreeMap::new(),
             mints: BTreeSet::new(),
             chosen: BTreeMap::new(),

@@ -126,6 +126,9 @@ impl Replica {
             self.documents.forget(&gone);
             out.write(Write::Evict { entry: gone });
         }
+        if matches!(control, Some(Control::Erase(_))) {
+            self.erasures_heard.insert(id, now);
+        }
         let granted = match &control {
             Some(Control::Genesis(genesis)) => Some(genesis.founder),
             Some(Control::Grant(grant)) => Some(grant.subject),

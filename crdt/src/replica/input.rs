@@ -4,7 +4,7 @@ use crate::capability::rank::Rank;
 use crate::crypto::signing::Signature;
 pub use crate::document::kinds::post::Wants;
 pub use crate::document::kinds::response::Word as ResponseWord;
-use crate::id::{DocumentId, EntryId, GrantId, MemberId, RequestId, TransportKey};
+use crate::id::{DeviceId, DocumentId, EntryId, GrantId, MemberId, RequestId, TransportKey};
 use crate::log::entry::Header;
 use crate::time::Timestamp;
 
@@ -255,6 +255,35 @@ pub enum Command {
         rule: String,
         /// In words.
         reason: String,
+    },
+    /// Make another's erasure final now (C5): a steward's decision.
+    ConfirmErase {
+        /// The erased post or thread.
+        document: DocumentId,
+    },
+    /// Say a removal or revocation again that stopped counting with its author's log (A9).
+    Reissue {
+        /// It.
+        entry: EntryId,
+    },
+    /// Let more of an ended member's logs count than this device said before (A5).
+    Extend {
+        /// Whose.
+        member: MemberId,
+        /// Up to where they count now.
+        cut: CutChoice,
+    },
+    /// Select a branch of a forked log (A6).
+    Pin {
+        /// An entry of that branch alone.
+        entry: EntryId,
+    },
+    /// End another device of one's own (A8).
+    Unlink {
+        /// Which.
+        device: DeviceId,
+        /// Its last entry that counts; all that is held if not said.
+        last: Option<EntryId>,
     },
     /// Leave the group.
     Leave,

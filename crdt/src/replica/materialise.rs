@@ -53,6 +53,7 @@ impl Replica {
             }
         } else if let Load::Document(document) = load {
             self.documents.loaded(document);
+            self.read_voided(now, rng, document, &entries, out);
             self.build(now, rng, *document, entries, out);
         } else if self.retrying.as_ref() == Some(load) {
             self.retrying = None;
@@ -107,6 +108,9 @@ impl Replica {
         };
         if let Some(row) = row {
             out.write(Write::Row(row));
+            if self.documents.is_dirty(&document) {
+                out.write(Write::Stale(vec![document]));
+            }
             out.notify(Event::Documents(vec![document]));
         }
         if let Some(edits) = self.edits.remove(&document) {
@@ -325,6 +329,10 @@ impl Replica {
         }
         for document in touched {
             self.documents.touch(document);
+        }
+        let own = changes.logs.get(&self.device()).and_then(|grants| grants.values().min());
+        if let Some(lowest) = own {
+            self.note_voided(*lowest);
         }
         self.chosen.clear();
         self.retry = true;

@@ -192,7 +192,7 @@ impl Replica {
                 }
                 Ok(())
             }
-            Message::Done => self.on_done(now, id, out),
+            Message::Done { all } => self.on_done(now, id, all, out),
         }
     }
 
@@ -319,7 +319,7 @@ impl Replica {
         session.done_sent = true;
         let over = session.is_over();
         self.send_receipts(now, id, out);
-        out.send(id, &Message::Done);
+        out.send(id, &Message::Done { all: missing == 0 });
         if over {
             self.finish(id, out);
         }
@@ -328,10 +328,12 @@ impl Replica {
     /// Tells what this device holds and what it knows of others, at most once a minute (S6).
     fn send_receipts(&mut self, now: Timestamp, id: SessionId, out: &mut Outcome) {
         let lately = now.since(self.last_receipt) < RECEIPT_MILLIS;
-        let digest = self.digest();
-        let news = self.holdings.has_news() || self.last_shown != Some(digest);
-        let incomplete = !self.documents.missing().is_empty();
-        if self.persona.state != ReplicaState::Member || lately || incomplete || !news {
+        if self.persona.state != ReplicaState::Member || lately {
+            return;
+        }
+        let frontier = Frontier::whole(&self.set, self.documents.missing());
+        let digest = frontier.digest(self.persona.group);
+        if !self.holdings.has_news() && self.last_shown == Some(digest) {
             return;
         }
         self.last_receipt = now;
@@ -340,7 +342,6 @@ impl Replica {
             self.last_shown = Some(digest);
             self.persona.receipts = self.persona.receipts.saturating_add(1);
             out.persona_changed = true;
-            let frontier = Frontier::of(&self.set);
             let (key, count) = (&self.persona.device, self.persona.receipts);
             self.own_receipt = Some(holdings::sign(key, self.persona.group, count, frontier));
         }
@@ -354,6 +355,7 @@ impl Replica {
         &mut self,
         now: Timestamp,
         id: SessionId,
+        all: bool,
         out: &mut Outcome,
     ) -> Result<(), Misbehaved> {
         let session = self.peers.session(id).ok_or(Misbehaved::OutOfOrder)?;
@@ -361,7 +363,7 @@ impl Replica {
             return Err(Misbehaved::OutOfOrder);
         }
         session.done_received = true;
-        let (peer, shown) = (session.peer, session.shown.take());
+        let (peer, shown) = (session.peer, session.shown.take().filter(|_| all));
         let over = session.is_over();
         // It has all that it was shown, payloads too: only now is that reached (S6).
         if let (Some(device), Some(shown)) = (self.authority.device_of_transport(&peer), shown) {

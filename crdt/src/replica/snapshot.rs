@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 use crate::id::{DeviceId, DocumentId, EntryId, EpochId, GroupId};
 use crate::log::entry::Header;
 use crate::log::set::Slot;
+use crate::time::Timestamp;
 
 /// A group as the store holds it.
 #[derive(Clone)]
@@ -17,6 +18,8 @@ pub struct Snapshot {
     pub entries: Vec<SnapshotEntry>,
     /// Headers of the content entries whose payload is neither there nor erased.
     pub missing: Vec<(EntryId, Header)>,
+    /// Every document of a [`super::effect::Write::Stale`] without a row after it.
+    pub stale: Vec<DocumentId>,
     /// Every [`super::effect::Write::Epoch`] not forgotten.
     pub epochs: Vec<(EpochId, Zeroizing<[u8; 32]>)>,
     /// The bytes of every request that waits.
@@ -32,6 +35,8 @@ pub struct SnapshotEntry {
     pub id: EntryId,
     /// Whose log.
     pub device: DeviceId,
+    /// When it came to this device.
+    pub arrived: Timestamp,
     /// Position in the log.
     pub seq: u64,
     /// Its place in the chain.

@@ -60,7 +60,10 @@ pub enum Message {
     /// What a device holds (S6), its own or passed on.
     Receipt(Receipt),
     /// The sender has all it wanted and expects nothing more.
-    Done,
+    Done {
+        /// Whether this end now holds all that the other showed it, with every payload (S6).
+        all: bool,
+    },
 }
 
 /// What the sender lets the other end have.

@@ -33,6 +33,8 @@ pub struct Community {
     pub now: Timestamp,
     pub rng: ChaCha20Rng,
     pub bytes: u64,
+    /// Whose store does not answer any more: their node is about to die.
+    pub dying: BTreeSet<usize>,
     links: BTreeSet<(usize, usize)>,
     inputs: VecDeque<(usize, Input)>,
     streams: BTreeMap<SessionId, (usize, usize, SessionId)>,
@@ -60,6 +62,7 @@ impl Community {
             now: START,
             rng,
             bytes: 0,
+            dying: BTreeSet::new(),
             links: BTreeSet::new(),
             inputs: VecDeque::new(),
             streams: BTreeMap::new(),
@@ -210,6 +213,7 @@ impl Community {
         let (replica, effects) = Replica::restore(self.now, snapshot).unwrap();
         self.people[who].replica = replica;
         self.people[who].timer = None;
+        self.dying.remove(&who);
         self.perform(who, effects);
         self.run();
     }
@@ -268,6 +272,7 @@ impl Community {
                     }
                 }
                 Effect::Members(members) => self.people[who].members = members,
+                Effect::Load(_) if self.dying.contains(&who) => {}
                 Effect::Load(load) => {
                     let entries = self.people[who].store.load(&load);
                     self.inputs.push_front((who, Input::Loaded { load, entries }));

@@ -5,7 +5,9 @@
 #![expect(unreachable_pub, reason = "test code")]
 
 mod community;
+mod delivery;
 mod joining;
+mod moderation;
 mod relay;
 mod removal;
 mod store;

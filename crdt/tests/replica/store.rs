@@ -1,6 +1,6 @@
 //! A store in memory, as faithful as the contract asks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_crdt::codec::{Bytes, List};
 use cairn_crdt::crypto::signing::Signature;
@@ -32,6 +32,7 @@ pub struct Store {
     pub entries: BTreeMap<EntryId, Kept>,
     pub rows: BTreeMap<DocumentId, Row>,
     pub requests: BTreeMap<RequestId, (Vec<u8>, String)>,
+    pub stale: BTreeSet<DocumentId>,
     epochs: BTreeMap<EpochId, Zeroizing<[u8; 32]>>,
     receipts: BTreeMap<cairn_crdt::id::DeviceId, Vec<u8>>,
 }
@@ -88,11 +89,14 @@ impl Store {
                 Write::Receipt { bytes, device } => {
                     self.receipts.insert(device, bytes);
                 }
+                Write::Stale(documents) => self.stale.extend(documents),
                 Write::Row(Row::Gone(document)) => {
+                    self.stale.remove(&document);
                     self.rows.remove(&document);
                 }
                 Write::Row(row) => {
-                    self.rows.insert(document_of(&row), row);
+                    self.stale.remove(&row.document());
+                    self.rows.insert(row.document(), row);
                 }
             }
         }
@@ -179,6 +183,7 @@ impl Store {
             entries.push(SnapshotEntry {
                 id: *id,
                 device: header.device,
+                arrived: kept.arrived,
                 seq: header.seq,
                 slot: Slot {
                     prev: header.prev,
@@ -196,6 +201,7 @@ impl Store {
             persona: Zeroizing::new(self.persona.clone()),
             entries,
             missing,
+            stale: self.stale.iter().copied().collect(),
             epochs: self.epochs.iter().map(|(id, secret)| (*id, secret.clone())).collect(),
             requests: self.requests.values().map(|(bytes, _)| bytes.clone()).collect(),
             receipts: self.receipts.values().cloned().collect(),
@@ -210,16 +216,5 @@ impl Store {
                 _ => None,
             })
             .collect()
-    }
-}
-
-fn document_of(row: &Row) -> DocumentId {
-    match row {
-        Row::Post(post) => post.document,
-        Row::Response { document, .. }
-        | Row::Profile { document, .. }
-        | Row::Agreement { document, .. }
-        | Row::Act { document, .. }
-        | Row::Gone(document) => *document,
     }
 }

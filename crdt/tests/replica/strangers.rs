@@ -94,7 +94,7 @@ fn wishes(c: &Community) -> Vec<Message> {
         Message::WantPayloads(List::new(vec![range]).unwrap()),
         Message::Payloads(List::default()),
         Message::PayloadsDone,
-        Message::Done,
+        Message::Done { all: true },
     ]
 }
 
@@ -186,8 +186,8 @@ fn s2_what_is_written_between_two_greetings_harms_nobody() {
     let other = hello(&c, [0; 32]);
     caller.say(&mut c, &other);
     caller.say(&mut c, &Message::Welcome(Admittance::Member));
-    let answer = caller.say(&mut c, &Message::Done);
-    assert_eq!(answer.messages.last(), Some(&Message::Done));
+    let answer = caller.say(&mut c, &Message::Done { all: true });
+    assert_eq!(answer.messages.last(), Some(&Message::Done { all: true }));
 }
 
 #[test]
@@ -304,5 +304,5 @@ fn s1_a_stranger_that_keeps_talking_gets_no_more_time_for_it() {
         assert!(!caller.say(&mut c, &receipt).disconnected);
     }
     // The stream is over: what would have been out of order on it is said to nobody.
-    assert!(!caller.say(&mut c, &Message::Done).disconnected);
+    assert!(!caller.say(&mut c, &Message::Done { all: true }).disconnected);
 }

@@ -47,6 +47,7 @@ conformance! {
         a_forgotten_group_leaves_nothing,
         a_snapshot_has_all_that_a_replica_is_opened_with,
         a_snapshot_orders_entries_by_device_and_sequence,
+        s4_a_document_is_stale_until_its_row_is_written,
         k7_a_forgotten_epoch_is_gone,
         settings_are_replaced_and_kept_per_group;
     posts:

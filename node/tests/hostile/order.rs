@@ -40,7 +40,7 @@ fn wishes(insider: &Insider) -> Vec<(When, Message)> {
         Message::WantPayloads(List::new(vec![range]).unwrap()),
         Message::Payloads(List::default()),
         Message::PayloadsDone,
-        Message::Done,
+        Message::Done { all: true },
     ];
     let let_in = vec![
         Message::Frontier(Frontier::of(replica.set())),
@@ -102,7 +102,7 @@ async fn s1_a_stranger_is_served_nothing_whatever_it_says() {
             wire.say(session, &message).await;
             if matches!(message, Message::Frontier(_)) {
                 // What it claims to hold is looked at when it has shown who let it in: never.
-                wire.say(session, &Message::Done).await;
+                wire.say(session, &Message::Done { all: true }).await;
             }
             let ending = wire.ending(session).await;
             assert_ne!(ending, Ending::Content, "{message:?}");

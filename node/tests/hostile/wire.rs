@@ -189,8 +189,8 @@ impl Wire {
         let mut why = None;
         loop {
             match self.hear(session).await {
-                Some(Message::Done) => {
-                    self.say(session, &Message::Done).await;
+                Some(Message::Done { .. }) => {
+                    self.say(session, &Message::Done { all: true }).await;
                     return Ending::Content;
                 }
                 Some(Message::WantPayloads(_)) => {

@@ -1,6 +1,6 @@
 use cairn_crdt::id::{DeviceId, RequestId};
 use cairn_crdt::log::set::Slot;
-use cairn_crdt::replica::effect::Write;
+use cairn_crdt::replica::effect::{Row, Write};
 use cairn_crdt::replica::snapshot::SnapshotContent;
 use zeroize::Zeroizing;
 
@@ -114,6 +114,15 @@ pub(super) fn a_snapshot_orders_entries_by_device_and_sequence(store: &mut dyn S
     assert_eq!(found, [all[3].0, all[1].0, all[2].0, all[0].0]);
     let missing: Vec<_> = snapshot.missing.iter().map(|(id, _)| *id).collect();
     assert_eq!(missing, found);
+}
+
+pub(super) fn s4_a_document_is_stale_until_its_row_is_written(store: &mut dyn Store) {
+    let stale = Write::Stale(vec![document(2), document(1), document(3)]);
+    let group = begin(store, &[row(&post(1, 9, "early", 10)), stale.clone(), stale]);
+    assert_eq!(store.snapshot(group).unwrap().stale, [1, 2, 3].map(document));
+    let built = [row(&post(1, 9, "late", 10)), Write::Row(Row::Gone(document(3)))];
+    store.write(group, &built).unwrap();
+    assert_eq!(store.snapshot(group).unwrap().stale, [document(2)]);
 }
 
 pub(super) fn k7_a_forgotten_epoch_is_gone(store: &mut dyn Store) {

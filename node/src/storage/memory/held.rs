@@ -24,6 +24,7 @@ pub(super) struct Held {
     pub(super) receipts: BTreeMap<DeviceId, Vec<u8>>,
     pub(super) rows: BTreeMap<DocumentId, Row>,
     pub(super) seen: BTreeSet<DocumentId>,
+    pub(super) stale: BTreeSet<DocumentId>,
     pub(super) settings: Settings,
 }
 
@@ -115,12 +116,15 @@ impl Held {
             Write::Receipt { bytes, device } => {
                 self.receipts.insert(device, bytes);
             }
+            Write::Stale(documents) => self.stale.extend(documents),
             Write::Row(Row::Gone(document)) => {
+                self.stale.remove(&document);
                 self.rows.remove(&document);
                 self.seen.remove(&document);
             }
             Write::Row(row) => {
-                self.rows.insert(document_of(&row), row);
+                self.stale.remove(&row.document());
+                self.rows.insert(row.document(), row);
             }
         }
     }
@@ -141,6 +145,7 @@ impl Held {
                 })
                 .map(|(id, entry)| (**id, entry.header.clone()))
                 .collect(),
+            stale: self.stale.iter().copied().collect(),
             epochs: self.epochs.iter().map(|(id, secret)| (*id, secret.clone())).collect(),
             requests: requests.into_iter().map(|(_, bytes)| bytes.clone()).collect(),
             receipts: self.receipts.values().cloned().collect(),
@@ -186,6 +191,7 @@ impl HeldEntry {
         SnapshotEntry {
             id,
             device: header.device,
+            arrived: self.arrived,
             seq: header.seq,
             slot: Slot {
                 prev: header.prev,
@@ -204,16 +210,5 @@ impl HeldEntry {
                 }),
             },
         }
-    }
-}
-
-pub(super) const fn document_of(row: &Row) -> DocumentId {
-    match row {
-        Row::Post(post) => post.document,
-        Row::Response { document, .. }
-        | Row::Profile { document, .. }
-        | Row::Agreement { document, .. }
-        | Row::Act { document, .. }
-        | Row::Gone(document) => *document,
     }
 }

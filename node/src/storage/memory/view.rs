@@ -8,7 +8,7 @@ use cairn_crdt::replica::effect::{PostRow, PostState, Row};
 use cairn_crdt::replica::input::ResponseWord;
 use cairn_crdt::time::Timestamp;
 
-use super::held::{Held, document_of};
+use super::held::Held;
 use crate::storage::{
     ActRow, MEMBER_SETTING, ProfileRow, SEARCH_HITS, SearchHit, ThreadSummary, words,
 };
@@ -66,7 +66,7 @@ impl Held {
             of.filter_map(|entry| entry.written).max().unwrap_or_default()
         };
         let mut rows: Vec<&Row> = self.rows.values().collect();
-        rows.sort_by_cached_key(|row| (claimed(document_of(row)), document_of(row)));
+        rows.sort_by_cached_key(|row| (claimed(row.document()), row.document()));
         rows
     }
 

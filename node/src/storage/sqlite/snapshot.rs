@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use zeroize::Zeroizing;
 
 use super::ReplicaRow;
-use super::column::{HERE, MISSING, header, id, maybe_id};
+use super::column::{HERE, MISSING, header, id, maybe_id, time};
 use crate::storage::StorageError;
 
 pub(super) fn read(
@@ -20,6 +20,10 @@ pub(super) fn read(
         .prepare_cached("SELECT persona FROM replica WHERE row = ?1")?
         .query_row([replica], |row| row.get(0))?;
     let (entries, missing) = entries(connection, replica)?;
+    let stale = connection
+        .prepare_cached("SELECT document FROM stale WHERE replica = ?1 ORDER BY document")?
+        .query_map([replica], |row| id(row, 0, DocumentId::from_bytes))?
+        .collect::<Result<_, _>>()?;
     let epochs = connection
         .prepare_cached("SELECT id, secret FROM epoch WHERE replica = ?1 ORDER BY id")?
         .query_map([replica], |row| {
@@ -31,6 +35,7 @@ pub(super) fn read(
         persona: Zeroizing::new(persona.unwrap_or_default()),
         entries,
         missing,
+        stale,
         epochs,
         requests: blobs(
             connection,
@@ -49,7 +54,8 @@ type Entries = (Vec<SnapshotEntry>, Vec<(EntryId, Header)>);
 
 fn entries(connection: &Connection, replica: ReplicaRow) -> Result<Entries, StorageError> {
     let mut statement = connection.prepare_cached(
-        "SELECT entry.id, entry.header, entry.held, entry.document, entry.creates, payload.bytes
+        "SELECT entry.id, entry.header, entry.held, entry.document, entry.creates, payload.bytes,
+                entry.arrived
          FROM entry INDEXED BY entry_of_replica
          LEFT JOIN payload ON entry.kind < 128 AND payload.entry = entry.row
          WHERE entry.replica = ?1 ORDER BY entry.row",
@@ -73,6 +79,7 @@ fn entries(connection: &Connection, replica: ReplicaRow) -> Result<Entries, Stor
         entries.push(SnapshotEntry {
             id: entry,
             device: header.device,
+            arrived: time(row, 6)?,
             seq: header.seq,
             slot: Slot {
                 prev: header.prev,

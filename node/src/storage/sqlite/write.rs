@@ -137,7 +137,19 @@ fn apply(connection: &Connection, replica: ReplicaRow, write: &Write) -> Result<
             "INSERT OR REPLACE INTO receipt (replica, device, bytes) VALUES (?1, ?2, ?3)",
             params![replica, device.as_bytes(), bytes],
         ),
-        Write::Row(row) => apply_row(connection, replica, row),
+        Write::Stale(documents) => documents.iter().try_for_each(|document| {
+            run(
+                "INSERT OR IGNORE INTO stale (replica, document) VALUES (?1, ?2)",
+                params![replica, document.as_bytes()],
+            )
+        }),
+        Write::Row(row) => {
+            run(
+                "DELETE FROM stale WHERE replica = ?1 AND document = ?2",
+                params![replica, row.document().as_bytes()],
+            )?;
+            apply_row(connection, replica, row)
+        }
     }
 }
 
