@@ -30,8 +30,18 @@ impl Replica {
         out: &mut Outcome,
     ) -> Result<Reply, Refused> {
         let (issuer, control) = self.conferral(subject, rank)?;
+        let back = self.authority.rank_of(&subject).is_none();
         let id = self.write_control(now, issuer, &control, out)?;
         self.refresh(out);
+        if back {
+            // Whoever comes back lacks what was shared while they were gone (K3, K6).
+            let standing = self.authority.members().get(&subject);
+            let devices = standing.map(|standing| standing.devices.clone()).unwrap_or_default();
+            for device in devices {
+                self.owe_welcome(device, out);
+            }
+            self.pay_welcomes(out);
+        }
         Ok(Reply::Entry(id))
     }
 

@@ -4,7 +4,7 @@ use cairn_crdt::capability::grant::History;
 use cairn_crdt::capability::rank::Rank;
 use cairn_crdt::replica::ReplicaState;
 use cairn_crdt::replica::effect::{Effect, Event, Row};
-use cairn_crdt::replica::input::{Command, Input, Protocol, SessionEvent, SessionId};
+use cairn_crdt::replica::input::{Command, CutChoice, Input, Protocol, SessionEvent, SessionId};
 use cairn_crdt::sync::message::{Message, Refusal};
 
 use crate::community::Community;
@@ -190,4 +190,29 @@ fn s1_two_who_do_not_know_a_newcomer_are_each_shown_its_passport() {
     }
     shown.sort_unstable_by(|a, b| b.cmp(a));
     assert_eq!(shown, sessions);
+}
+
+#[test]
+fn k3_whoever_comes_back_is_welcomed_to_what_was_shared_meanwhile() {
+    let mut c = Community::with_members(13, 3);
+    c.remove(0, 2, CutChoice::FromTip);
+    let agreement = Command::SetAgreement { name: "Circle".to_owned(), text: "Be kind".to_owned() };
+    c.ask(0, agreement).unwrap_or_else(|why| panic!("{why}"));
+    let pseudonym = "Heron".to_owned();
+    c.ask(1, Command::SetProfile { pseudonym }).unwrap_or_else(|why| panic!("{why}"));
+    c.thread(1, "Said meanwhile", "words");
+    c.settle();
+    let member = c.member(2);
+    c.ask(0, Command::Grant { member, rank: Rank::Member }).unwrap_or_else(|why| panic!("{why}"));
+    c.connect(0, 2);
+    c.settle();
+    c.assert_same(&[0, 1, 2]);
+    let shows = |row: &Row| match row {
+        Row::Agreement { text, .. } => text == "Be kind",
+        Row::Profile { pseudonym, .. } => pseudonym == "Heron",
+        Row::Post(post) => post.title.as_deref() == Some("Said meanwhile"),
+        _ => false,
+    };
+    assert_eq!(c.people[2].store.rows.values().filter(|row| shows(row)).count(), 3);
+    assert!(!c.reads(2, "words"), "what was said meanwhile was not for them");
 }
