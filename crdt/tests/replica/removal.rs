@@ -158,3 +158,25 @@ fn c5_an_erased_post_leaves_a_mark_and_no_words() {
     let mark = c.people[0].store.posts().into_iter().find(|row| row.document == post).unwrap();
     assert_eq!(mark.state, PostState::Erased);
 }
+
+#[test]
+fn a4_what_a_cut_leaves_is_shown_again_once_its_head_has_come() {
+    let mut c = Community::with_members(18, 3);
+    let thread = c.thread(0, "Evening", "hello");
+    c.settle();
+    c.post(1, thread, "one");
+    c.settle();
+    assert!(c.reads(2, "one"));
+    c.unplug(2);
+    c.post(1, thread, "two");
+    c.settle();
+    let member = c.member(1);
+    c.ask(0, Command::Grant { member, rank: Rank::Moderator })
+        .unwrap_or_else(|why| panic!("{why}"));
+    // The promotion comes before the post that it names as the last under the old rank.
+    c.connect(0, 2);
+    c.settle();
+    c.assert_same(&[0, 1, 2]);
+    assert!(c.reads(0, "one") && c.reads(0, "two"));
+    assert!(c.reads(2, "two") && c.reads(2, "one"));
+}
