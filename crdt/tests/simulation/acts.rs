@@ -1,10 +1,12 @@
 //! What people do: a step's numbers become a person, a post, a request that is there, and a
 //! command to a replica.
 
+use std::collections::BTreeSet;
+
 use cairn_crdt::capability::invite::{Code, Contact};
 use cairn_crdt::capability::rank::Rank;
 use cairn_crdt::codec::{Bytes, List};
-use cairn_crdt::id::{DocumentId, EntryId, RequestId};
+use cairn_crdt::id::{DeviceId, DocumentId, EntryId, RequestId};
 use cairn_crdt::identity::seed::Seed;
 use cairn_crdt::replica::input::{
     Body, Command, CommandId, CutChoice, ImportedPost, Input, ResponseWord,
@@ -66,6 +68,10 @@ impl World {
             | Act::Decline { by, .. }
             | Act::Hide { by, .. }
             | Act::Restore { by, .. }
+            | Act::ConfirmErase { by, .. }
+            | Act::Reissue { by, .. }
+            | Act::Extend { by, .. }
+            | Act::Pin { by, .. }
             | Act::Agreement { by } => {
                 let by = self.leader(by);
                 match self.command(act, by, said) {
@@ -79,6 +85,7 @@ impl World {
             | Act::Respond { by, .. }
             | Act::Edit { by, .. }
             | Act::Erase { by, .. }
+            | Act::Unlink { by, .. }
             | Act::Profile { by } => {
                 let by = self.anyone(by);
                 match self.command(act, by, said) {
@@ -209,6 +216,32 @@ impl World {
                 let (rule, reason) = reason();
                 let member = self.people[whom].member;
                 Command::Remove { member, cut: self.cut_of(by, whom, cut), rule, reason }
+            }
+            Act::ConfirmErase { post: number, .. } => {
+                Command::ConfirmErase { document: post(number)? }
+            }
+            Act::Reissue { act: number, .. } => {
+                let authority = self.people[by].replica.as_ref()?.authority();
+                let orphaned: Vec<EntryId> = authority.orphaned().iter().copied().collect();
+                Command::Reissue { entry: of(&orphaned, number)? }
+            }
+            Act::Extend { whom: number, cut, .. } => {
+                let whom = whom(number)?;
+                let member = self.people[whom].member;
+                Command::Extend { member, cut: self.cut_of(by, whom, cut) }
+            }
+            Act::Pin { log, branch, .. } => {
+                let forks = self.people[by].replica.as_ref()?.authority().forks();
+                let forks: Vec<&BTreeSet<(u64, EntryId)>> = forks.values().collect();
+                let branches: Vec<EntryId> = of(&forks, log)?.iter().map(|(_, id)| *id).collect();
+                Command::Pin { entry: of(&branches, branch)? }
+            }
+            Act::Unlink { device: number, .. } => {
+                let member = self.people[by].member;
+                let devices = self.people[by].replica.as_ref()?.authority().devices().iter();
+                let own: Vec<DeviceId> =
+                    devices.filter(|(_, d)| d.member == member).map(|(id, _)| *id).collect();
+                Command::Unlink { device: of(&own, number)?, last: None }
             }
             _ => return None,
         })

@@ -47,6 +47,11 @@ pub enum Act {
     Grant { by: u32, whom: u32, rank: u32 },
     Revoke { by: u32, whom: u32, cut: u32 },
     Remove { by: u32, whom: u32, cut: u32 },
+    ConfirmErase { by: u32, post: u32 },
+    Reissue { by: u32, act: u32 },
+    Extend { by: u32, whom: u32, cut: u32 },
+    Pin { by: u32, log: u32, branch: u32 },
+    Unlink { by: u32, device: u32 },
     Leave { who: u32 },
     Sync { who: u32 },
     Listen { who: u32 },
@@ -144,7 +149,7 @@ fn choose(dice: &mut Dice, faults: Faults) -> Act {
     let by = dice.any();
     let other = dice.any();
     let third = dice.any();
-    match dice.roll(190) {
+    match dice.roll(204) {
         0..9 => Act::Thread { by },
         9..34 => Act::Post { by, thread: other, reply: third },
         34..36 => Act::Import { by },
@@ -185,6 +190,11 @@ fn choose(dice: &mut Dice, faults: Faults) -> Act {
         174..177 if faults.malice => Act::Withhold { who: by, whose: other, from: third },
         177..179 if faults.malice => Act::Equivocate { who: by },
         179..190 if faults.malice => Act::Hostile { at: by, as_whom: other, what: third },
+        190..193 => Act::ConfirmErase { by, post: other },
+        193..196 => Act::Reissue { by, act: other },
+        196..199 => Act::Extend { by, whom: other, cut: third },
+        199..202 => Act::Pin { by, log: other, branch: third },
+        202..204 => Act::Unlink { by, device: other },
         _ => Act::Post { by, thread: other, reply: third },
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_crdt::authority::{AuthorityDigest, Ended};
-use cairn_crdt::epoch::secret::{Audience, Mint};
+use cairn_crdt::epoch::secret::Mint;
 use cairn_crdt::id::{DocumentId, EntryId, EpochId, GrantId, MemberId};
 use cairn_crdt::log::entry::Control;
 use cairn_crdt::replica::Replica;
@@ -36,7 +36,6 @@ pub struct Sealed {
     pub by: usize,
     pub at: u64,
     pub epoch: EpochId,
-    pub audience: Option<Audience>,
     pub document: Option<DocumentId>,
     pub creates: bool,
     /// The members that its author counted as its readers.
@@ -65,7 +64,7 @@ impl Record {
         let authority = who.authority();
         let devices = audience.map(|audience| authority.readers(audience)).unwrap_or_default();
         let readers = devices.keys().filter_map(|device| authority.member_of(device)).collect();
-        let sealed = Sealed { by, at, epoch, audience, document: None, creates: false, readers };
+        let sealed = Sealed { by, at, epoch, document: None, creates: false, readers };
         self.sealed.insert(entry, sealed);
     }
 
