@@ -47,7 +47,9 @@ impl Replica {
         let counted = self.mints.iter().filter_map(|id| {
             let mint = mint_of(self.set.control().get(id)?)?;
             let seen = self.set.slot(id)?.seen;
-            self.authority.counting(&self.set, id).counts().then_some((mint, seen))
+            let usable = self.authority.counting(&self.set, id).counts()
+                && !(mint.is_for_exactly(&readers) && self.went_further(mint, seen, &readers));
+            usable.then_some((mint, seen))
         });
         let epoch = match self.keyring.choose(counted, audience, &readers) {
             Some(epoch) => epoch,
@@ -63,6 +65,25 @@ impl Replica {
         };
         self.chosen.insert(audience, epoch);
         Ok(epoch)
+    }
+
+    /// Whether an epoch's secret may have come to a device that is no reader now: in a group with
+    /// history `all`, later epochs and welcomes carry it on (K6). Then what is written must not be
+    /// sealed under it, though it was minted for just those who are readers now.
+    fn went_further(&self, epoch: &Mint, seen: u32, readers: &BTreeSet<DeviceId>) -> bool {
+        let later = |id: &EntryId| self.set.slot(id).is_some_and(|slot| slot.seen >= seen);
+        self.history() == Some(History::All)
+            && self.set.control().iter().any(|(id, control)| match control {
+                Control::Welcome(welcome) => !readers.contains(&welcome.recipient) && later(id),
+                _ => mint_of(control).is_some_and(|mint| {
+                    let named = readers.len().saturating_sub(mint.missing(readers).count());
+                    let others = mint.wraps.len() > named;
+                    others
+                        && !mint.history.as_slice().is_empty()
+                        && mint.epoch != epoch.epoch
+                        && later(id)
+                }),
+            })
     }
 
     /// Mints an epoch and keeps its secret. The caller writes the entry that carries it.

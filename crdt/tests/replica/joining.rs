@@ -2,6 +2,7 @@
 
 use cairn_crdt::capability::grant::History;
 use cairn_crdt::capability::rank::Rank;
+use cairn_crdt::log::entry::Sealing;
 use cairn_crdt::replica::ReplicaState;
 use cairn_crdt::replica::effect::{Effect, Event, Row};
 use cairn_crdt::replica::input::{Command, CutChoice, Input, Protocol, SessionEvent, SessionId};
@@ -215,4 +216,27 @@ fn k3_whoever_comes_back_is_welcomed_to_what_was_shared_meanwhile() {
     };
     assert_eq!(c.people[2].store.rows.values().filter(|row| shows(row)).count(), 3);
     assert!(!c.reads(2, "words"), "what was said meanwhile was not for them");
+}
+
+#[test]
+fn k2_with_history_all_an_epoch_that_was_carried_on_is_not_used_again() {
+    let mut c = Community::found(14, History::All);
+    c.thread(0, "Evening", "hello");
+    let code = c.invite(0, Rank::Member, 1, true);
+    let late = c.join(code);
+    c.connect(0, late);
+    c.settle();
+    // Its own act: nobody minted an epoch for those who stay.
+    c.ask(late, Command::Leave).unwrap_or_else(|why| panic!("{why}"));
+    c.settle();
+    c.thread(0, "Later", "after it left");
+    let group = c.people[0].replica.group();
+    let held = c.people[late].store.snapshot(group).epochs;
+    let post = c.people[0].store.posts().into_iter().find(|post| post.body == "after it left");
+    let entry = &c.people[0].store.entries[&post.unwrap().created];
+    let Sealing::Sealed { epoch, .. } = entry.header.sealing else { panic!("not sealed") };
+    assert!(!held.iter().any(|(id, _)| *id == epoch), "whoever left has the key");
+    let minted = c.people[0].replica.held();
+    c.thread(0, "Later", "and again");
+    assert_eq!(c.people[0].replica.held(), minted + 2, "one epoch is enough");
 }
