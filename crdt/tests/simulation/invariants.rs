@@ -263,7 +263,11 @@ impl World {
                 let later =
                     self.record.last_member.get(&person.member).is_some_and(|at| *at >= sealed.at);
                 let held = epochs.contains(&sealed.epoch);
-                let may_hold = later && self.history == History::All;
+                // With history `all`, whoever came since has it, and whoever came and went while
+                // the author knew nothing of either.
+                let unknown = !sealed.known.contains(&person.member)
+                    && self.record.last_member.contains_key(&person.member);
+                let may_hold = self.history == History::All && (later || unknown);
                 if held && !may_hold && self.people[sealed.by].honest {
                     what = Some(format!("{who} has the epoch of {entry:?}, not written for it"));
                 }

@@ -40,6 +40,8 @@ pub struct Sealed {
     pub creates: bool,
     /// The members that its author counted as its readers.
     pub readers: BTreeSet<MemberId>,
+    /// Those whom its author knew to have been members: with `readers`, all that it knew.
+    pub known: BTreeSet<MemberId>,
 }
 
 #[derive(Default)]
@@ -64,7 +66,9 @@ impl Record {
         let authority = who.authority();
         let devices = audience.map(|audience| authority.readers(audience)).unwrap_or_default();
         let readers = devices.keys().filter_map(|device| authority.member_of(device)).collect();
-        let sealed = Sealed { by, at, epoch, document: None, creates: false, readers };
+        let known = authority.devices().values().map(|device| device.member);
+        let known = known.filter(|member| authority.was_member(member)).collect();
+        let sealed = Sealed { by, at, epoch, document: None, creates: false, readers, known };
         self.sealed.insert(entry, sealed);
     }
 

@@ -338,6 +338,8 @@ impl World {
         person.heard.clear();
         let lost = std::mem::take(&mut person.undurable);
         self.record.lose(lost);
+        // What it saw and had not written is forgotten with the rest.
+        self.record.ended.remove(&who);
         self.asked.retain(|_, asked| asked.who != who);
         self.drop_sessions_of(who);
     }
