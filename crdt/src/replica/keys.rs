@@ -217,10 +217,18 @@ impl Replica {
             .flat_map(|(_, document)| document.entries.iter().copied())
             .take(WELCOMED_ENTRIES)
             .collect();
-        while self.persona.owed.len() >= WARDS {
+        self.owe(device, entries, out);
+    }
+
+    /// Entries whose keys a device is to get. The latest devices are looked after further (K3).
+    pub(crate) fn owe(&mut self, device: DeviceId, entries: BTreeSet<EntryId>, out: &mut Outcome) {
+        let known = self.persona.owed.contains_key(&device);
+        while !known && self.persona.owed.len() >= WARDS {
             self.persona.owed.pop_first();
         }
-        self.persona.owed.insert(device, entries);
+        let owed = self.persona.owed.entry(device).or_default();
+        let room = WELCOMED_ENTRIES.saturating_sub(owed.len());
+        owed.extend(entries.into_iter().take(room));
         out.persona_changed = true;
     }
 

@@ -87,6 +87,7 @@ impl Replica {
         if let Some(erasure) = self.authority.erased(&created).filter(|erasure| erasure.final_) {
             let changes: Vec<EntryId> = erasure.changes.iter().copied().collect();
             self.erase(document, created, kind, &changes, entries, out);
+            self.refuse_edits(document, out);
             return;
         }
         let reads = self.read_all(kind, entries);
