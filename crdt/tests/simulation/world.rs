@@ -252,6 +252,8 @@ impl World {
                 continue;
             }
             own.push(*id);
+            // The same act in the same place is the same entry: it may be decided anew.
+            self.record.lost.remove(id);
             person.undurable.insert(*id);
             if let Sealing::Sealed { epoch, .. } = header.sealing {
                 self.record.sealed(who, now, *id, epoch, replica);
