@@ -117,8 +117,8 @@ pub struct Replica {
     welcomed: BTreeMap<EntryId, Envelope>,
     /// Welcomes whose keys were asked of the store.
     paying: BTreeMap<Load, DeviceId>,
-    /// Passports whose runs were asked of the store.
-    passports: BTreeMap<Load, SessionId>,
+    /// Passports whose runs were asked of the store, and for which streams.
+    passports: BTreeMap<Load, BTreeSet<SessionId>>,
     /// Acts of moderation by the member that they concern.
     acts: BTreeMap<MemberId, BTreeSet<EntryId>>,
     /// Whether content that could not be read may be readable now, and what of it is being read.

@@ -47,7 +47,9 @@ impl Replica {
         let counted = self.mints.iter().filter_map(|id| {
             let mint = mint_of(self.set.control().get(id)?)?;
             let seen = self.set.slot(id)?.seen;
-            self.authority.counting(&self.set, id).counts().then_some((mint, seen))
+            let usable = self.authority.counting(&self.set, id).counts()
+                && !(mint.is_for_exactly(&readers) && self.went_further(mint, seen, &readers));
+            usable.then_some((mint, seen))
         });
         let epoch = match self.keyring.choose(counted, audience, &readers) {
             Some(epoch) => epoch,
@@ -63,6 +65,25 @@ impl Replica {
         };
         self.chosen.insert(audience, epoch);
         Ok(epoch)
+    }
+
+    /// Whether an epoch's secret may have come to a device that is no reader now: in a group with
+    /// history `all`, later epochs and welcomes carry it on (K6). Then what is written must not be
+    /// sealed under it, though it was minted for just those who are readers now.
+    fn went_further(&self, epoch: &Mint, seen: u32, readers: &BTreeSet<DeviceId>) -> bool {
+        let later = |id: &EntryId| self.set.slot(id).is_some_and(|slot| slot.seen >= seen);
+        self.history() == Some(History::All)
+            && self.set.control().iter().any(|(id, control)| match control {
+                Control::Welcome(welcome) => !readers.contains(&welcome.recipient) && later(id),
+                _ => mint_of(control).is_some_and(|mint| {
+                    let named = readers.len().saturating_sub(mint.missing(readers).count());
+                    let others = mint.wraps.len() > named;
+                    others
+                        && !mint.history.as_slice().is_empty()
+                        && mint.epoch != epoch.epoch
+                        && later(id)
+                }),
+            })
     }
 
     /// Mints an epoch and keeps its secret. The caller writes the entry that carries it.
@@ -196,10 +217,18 @@ impl Replica {
             .flat_map(|(_, document)| document.entries.iter().copied())
             .take(WELCOMED_ENTRIES)
             .collect();
-        while self.persona.owed.len() >= WARDS {
+        self.owe(device, entries, out);
+    }
+
+    /// Entries whose keys a device is to get. The latest devices are looked after further (K3).
+    pub(crate) fn owe(&mut self, device: DeviceId, entries: BTreeSet<EntryId>, out: &mut Outcome) {
+        let known = self.persona.owed.contains_key(&device);
+        while !known && self.persona.owed.len() >= WARDS {
             self.persona.owed.pop_first();
         }
-        self.persona.owed.insert(device, entries);
+        let owed = self.persona.owed.entry(device).or_default();
+        let room = WELCOMED_ENTRIES.saturating_sub(owed.len());
+        owed.extend(entries.into_iter().take(room));
         out.persona_changed = true;
     }
 
@@ -232,6 +261,10 @@ impl Replica {
                 continue;
             }
             let load = Load::Entries(entries.iter().copied().collect());
+            // Another device is owed the same: this one has its turn at the next tick.
+            if self.paying.contains_key(&load) {
+                continue;
+            }
             self.paying.insert(load.clone(), *device);
             out.effect(Effect::Load(load));
         }
