@@ -32,6 +32,7 @@ mod passport;
 mod peers;
 mod persona;
 mod posts;
+mod prekeys;
 pub mod preview;
 mod reading;
 mod sessions;
@@ -67,6 +68,7 @@ use outcome::Outcome;
 use peers::Peers;
 use persona::Persona;
 use posts::PendingEdit;
+use prekeys::Asked;
 
 /// Milliseconds between two looks at what is due.
 const TICK_MILLIS: u64 = 5_000;
@@ -125,6 +127,8 @@ pub struct Replica {
     addresses: Vec<Vec<u8>>,
     /// This replica became a member and has not introduced itself yet.
     introduction_due: bool,
+    /// Whom this replica has asked for keys lately (K8).
+    asked: Asked,
     /// A stream has just brought all that the other end had.
     synced: bool,
     next_tick: Timestamp,
@@ -158,6 +162,7 @@ impl Replica {
             Input::Timer(Timer::Tick) => {
                 self.tick(now, &mut out);
                 self.confirm_erasures(now, &mut out);
+                self.rotate_prekey(now, rng, &mut out);
             }
             Input::Listening { addresses } => {
                 self.addresses = addresses;

@@ -27,6 +27,7 @@ use crate::replica::outcome::Outcome;
 use crate::replica::peers::Peers;
 use crate::replica::persona::{Joining as PersonaJoining, Persona, ReplicaState};
 use crate::replica::posts::agreement_of;
+use crate::replica::prekeys::Asked;
 use crate::replica::snapshot::Snapshot;
 use crate::replica::{Damaged, Replica};
 use crate::sync::message::Request;
@@ -83,7 +84,7 @@ impl Replica {
             history,
             council: Council { keys, threshold: 1 },
         };
-        let mut persona = Persona::generate(rng, GroupId::GENESIS, member, pseudonym);
+        let mut persona = Persona::generate(now, rng, GroupId::GENESIS, member, pseudonym);
         let control = Control::Genesis(genesis);
         let entry = opening(&persona.device, GroupId::GENESIS, Kind::GENESIS, control.encode());
         let group = entry.get().header.group();
@@ -123,7 +124,7 @@ impl Replica {
             return Err(Refused::TooLong { what: "the introduction", limit });
         }
         let member = MemberKey::new(seed.member_key(&code.salt));
-        let mut persona = Persona::generate(rng, code.group, member, pseudonym);
+        let mut persona = Persona::generate(now, rng, code.group, member, pseudonym);
         let card = Control::Card(sign_card(&persona));
         let entry = opening(&persona.device, code.group, Kind::CARD, card.encode());
         persona.joining = Some(PersonaJoining { code, words });
@@ -260,10 +261,7 @@ impl Replica {
 
     fn empty(persona: Persona) -> Self {
         let set = LogSet::new(persona.group);
-        let mut keyring = Keyring::new(persona.prekey.clone());
-        for later in &persona.later_prekeys {
-            keyring.rotate(later.clone());
-        }
+        let keyring = Keyring::of(persona.secrets());
         Self {
             authority: Authority::evaluate(&set),
             set,
@@ -288,6 +286,7 @@ impl Replica {
             holdings: Holdings::default(),
             addresses: Vec::new(),
             introduction_due: false,
+            asked: Asked::default(),
             synced: false,
             next_tick: Timestamp::default(),
             last_receipt: Timestamp::default(),
@@ -304,8 +303,7 @@ fn check_pseudonym(pseudonym: &str) -> Result<(), Refused> {
 
 fn sign_card(persona: &Persona) -> crate::identity::device::Card {
     let device = DeviceId::from_bytes(persona.device.verifying_key());
-    let prekey = persona.prekey.public_key();
-    persona.member.sign_card(persona.group, device, 0, prekey, &persona.transport)
+    persona.member.sign_card(persona.group, device, 0, persona.prekey(), &persona.transport)
 }
 
 /// The first entry of a log.

@@ -82,7 +82,7 @@ impl Replica {
             |entry: &Verified<Entry>| self.authority.is_stale_after(&self.set, &entry.get().id);
         if !control.is_empty() || content.iter().any(stale) {
             self.refresh(out);
-            self.learn_keys(&control, out);
+            self.learn_keys(now, &control, out);
         }
         self.open_content(now, content, out);
         refused.map_or(Ok(taken), Err)

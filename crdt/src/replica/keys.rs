@@ -44,10 +44,17 @@ impl Replica {
         }
         let recipients = self.recipients(audience);
         let readers: BTreeSet<DeviceId> = recipients.keys().copied().collect();
-        let counted = self.mints.iter().filter_map(|id| {
-            let mint = mint_of(self.set.control().get(id)?)?;
+        let counted = self.all_mints().filter_map(|(id, mint)| {
+            // Whoever mints for an audience is of it: a mint of someone else's may name a secret
+            // that they know.
+            let (minter, _) = self.set.place_of(id)?;
             let seen = self.set.slot(id)?.seen;
-            self.authority.counting(&self.set, id).counts().then_some((mint, seen))
+            let fits = mint.audience == audience
+                && readers.contains(&minter)
+                && mint.is_for_exactly(&readers)
+                && self.authority.counting(&self.set, id).counts()
+                && self.minted(mint.epoch).is_some_and(|(for_whom, _)| for_whom == audience);
+            fits.then_some((mint, seen))
         });
         let epoch = match self.keyring.choose(counted, audience, &readers) {
             Some(epoch) => epoch,
@@ -102,22 +109,49 @@ impl Replica {
     }
 
     fn epochs_of(&self, audience: Audience) -> BTreeSet<EpochId> {
-        self.mints
-            .iter()
-            .filter_map(|id| mint_of(self.set.control().get(id)?))
-            .filter(|mint| mint.audience == audience)
-            .map(|mint| mint.epoch)
-            .collect()
+        let held = self.keyring.epochs().keys();
+        let of = |epoch: &&EpochId| self.minted(**epoch).is_some_and(|(of, _)| of == audience);
+        held.filter(of).copied().collect()
+    }
+
+    /// All mints of the set with the entries that carry them.
+    pub(crate) fn all_mints(&self) -> impl Iterator<Item = (&EntryId, &Mint)> {
+        self.mints.iter().filter_map(|id| Some((id, mint_of(self.set.control().get(id)?)?)))
+    }
+
+    /// For whom an epoch was minted, and the mints that say so. Anyone can name an epoch of others
+    /// in a mint of their own, for another audience or other devices. Where several name one, those
+    /// that this device made or can open are of who knew the secret, because a wrap is bound to its
+    /// minter; without such a one all of them have to agree.
+    pub(crate) fn minted(&self, epoch: EpochId) -> Option<(Audience, Vec<&Mint>)> {
+        let mut mints: Vec<(&EntryId, &Mint)> =
+            self.all_mints().filter(|(_, mint)| mint.epoch == epoch).collect();
+        if mints.len() > 1 {
+            let (group, own, prekeys) = (self.persona.group, self.device(), self.keyring.prekeys());
+            let genuine = |(id, mint): &&(&EntryId, &Mint)| {
+                self.set.place_of(id).is_some_and(|(minter, _)| {
+                    minter == own || mint.open(group, minter, own, prekeys).is_ok()
+                })
+            };
+            let opened: Vec<_> = mints.iter().filter(genuine).copied().collect();
+            if !opened.is_empty() {
+                mints = opened;
+            }
+        }
+        let (_, first) = mints.first()?;
+        let agree = mints.iter().all(|(_, mint)| mint.audience == first.audience);
+        agree.then(|| (first.audience, mints.into_iter().map(|(_, mint)| mint).collect()))
     }
 
     fn keep_epoch(&mut self, secret: EpochSecret, out: &mut Outcome) {
         let bytes = Zeroizing::new(*secret.as_bytes());
         let epoch = self.keyring.learn_epoch(self.persona.group, secret);
         out.write(Write::Epoch { epoch, secret: bytes });
+        self.epoch_processed(out);
     }
 
     /// Opens what new control entries carry for this device.
-    pub(crate) fn learn_keys(&mut self, entries: &[EntryId], out: &mut Outcome) {
+    pub(crate) fn learn_keys(&mut self, now: Timestamp, entries: &[EntryId], out: &mut Outcome) {
         let (group, device) = (self.persona.group, self.device());
         let mut learnt = false;
         for id in entries {
@@ -134,17 +168,20 @@ impl Replica {
                         out.write(Write::Epoch { epoch, secret });
                     }
                 }
-            } else if let Control::Welcome(welcome) = control
-                && welcome.recipient == device
-                && let Ok(keys) = welcome.open(group, self.keyring.prekeys())
-            {
-                learnt = true;
-                self.learn_welcome(&keys, out);
+            } else if let Control::Welcome(welcome) = control {
+                if welcome.recipient != device {
+                    self.persona.help.welcomed(welcome.recipient, now);
+                    out.persona_changed = true;
+                } else if let Ok(keys) = welcome.open(group, self.keyring.prekeys()) {
+                    learnt = true;
+                    self.learn_welcome(&keys, out);
+                }
             }
         }
         self.chosen.clear();
         if learnt {
             self.retry = true;
+            self.epoch_processed(out);
         }
     }
 
@@ -196,10 +233,18 @@ impl Replica {
             .flat_map(|(_, document)| document.entries.iter().copied())
             .take(WELCOMED_ENTRIES)
             .collect();
-        while self.persona.owed.len() >= WARDS {
+        self.owe(device, entries, out);
+    }
+
+    /// Entries whose keys a device is to get. The latest devices are looked after further (K3).
+    pub(crate) fn owe(&mut self, device: DeviceId, entries: BTreeSet<EntryId>, out: &mut Outcome) {
+        let known = self.persona.owed.contains_key(&device);
+        while !known && self.persona.owed.len() >= WARDS {
             self.persona.owed.pop_first();
         }
-        self.persona.owed.insert(device, entries);
+        let owed = self.persona.owed.entry(device).or_default();
+        let room = WELCOMED_ENTRIES.saturating_sub(owed.len());
+        owed.extend(entries.into_iter().take(room));
         out.persona_changed = true;
     }
 
@@ -208,18 +253,12 @@ impl Replica {
         if self.persona.owed.is_empty() {
             return;
         }
-        let control = self.set.control();
-        let mint = self
-            .mints
-            .iter()
-            .filter_map(|id| mint_of(control.get(id)?))
-            .find(|mint| mint.epoch == epoch);
-        let Some(mint) = mint else { return };
-        if mint.audience != Audience::Readers {
-            return;
-        }
-        for (device, entries) in &mut self.persona.owed {
-            if !mint.names(*device) && entries.len() < WELCOMED_ENTRIES && entries.insert(entry) {
+        let Some((Audience::Readers, mints)) = self.minted(epoch) else { return };
+        let without = |device: &&DeviceId| !mints.iter().all(|mint| mint.names(**device));
+        let without: Vec<DeviceId> = self.persona.owed.keys().filter(without).copied().collect();
+        for device in without {
+            let Some(entries) = self.persona.owed.get_mut(&device) else { continue };
+            if entries.len() < WELCOMED_ENTRIES && entries.insert(entry) {
                 out.persona_changed = true;
             }
         }
@@ -253,31 +292,44 @@ impl Replica {
                 Some((stored.id, envelope))
             })
             .collect();
-        let prekey = self
-            .authority
-            .device(&device)
-            .filter(|device| self.authority.rank_of(&device.member).is_some())
-            .and_then(|device| device.prekeys.last().copied());
-        let grant = self.grant_with(Abilities::READ, None, "to be a member");
-        if let (Some(prekey), Ok(grant)) = (prekey, grant) {
-            let mut written = false;
-            for keys in Keys::pack(&[], &envelopes) {
-                let group = self.persona.group;
-                let Ok(welcome) = Welcome::seal(rng, group, device, &prekey, &keys) else {
-                    continue;
-                };
-                written |= self.write_control(now, grant, &Control::Welcome(welcome), out).is_ok();
-            }
-            if written {
-                self.refresh(out);
-            }
-        }
+        self.hand_over(now, rng, device, (&[], &envelopes), out);
         if let Some(entries) = self.persona.owed.get_mut(&device) {
             for entry in paid {
                 entries.remove(entry);
             }
         }
         out.persona_changed = true;
+    }
+
+    /// Writes welcomes with these keys for a device, to the newest prekey that is known of it.
+    pub(crate) fn hand_over<R: CryptoRng>(
+        &mut self,
+        now: Timestamp,
+        rng: &mut R,
+        device: DeviceId,
+        (epochs, envelopes): (&[EpochSecret], &[(EntryId, Envelope)]),
+        out: &mut Outcome,
+    ) {
+        let prekey = self
+            .authority
+            .device(&device)
+            .filter(|device| self.authority.rank_of(&device.member).is_some())
+            .and_then(|device| device.prekeys.last().copied());
+        let grant = self.grant_with(Abilities::READ, None, "to be a member");
+        let (Some(prekey), Ok(grant)) = (prekey, grant) else { return };
+        let mut written = false;
+        for keys in Keys::pack(epochs, envelopes) {
+            let group = self.persona.group;
+            let Ok(welcome) = Welcome::seal(rng, group, device, &prekey, &keys) else { continue };
+            if self.write_control(now, grant, &Control::Welcome(welcome), out).is_ok() {
+                self.persona.help.welcomed(device, now);
+                written = true;
+            }
+        }
+        if written {
+            out.persona_changed = true;
+            self.refresh(out);
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod community;
 mod delivery;
 mod joining;
 mod moderation;
+mod prekeys;
 mod relay;
 mod removal;
 mod store;
