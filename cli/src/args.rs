@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     acts, demo, doctor, edit, explain, export, grant, group, hide, import, init, invite, join,
-    members, peers, post, read, remove, requests, respond, revoke, search, status, sync, thread,
-    up,
+    members, peers, post, read, remove, requests, respond, revoke, search, settle, status, sync,
+    thread, up,
 };
 use crate::editor::TextArgs;
 use crate::error::Failure;
@@ -70,6 +70,10 @@ pub(crate) enum Command {
     Grant(grant::GrantArgs),
     Revoke(revoke::RevokeArgs),
     Remove(remove::RemoveArgs),
+    Extend(settle::ExtendArgs),
+    Reissue(settle::ReissueArgs),
+    Pin(settle::PinArgs),
+    Unlink(settle::UnlinkArgs),
     Acts(acts::ActsArgs),
     Explain(explain::ExplainArgs),
     Sync(sync::SyncArgs),

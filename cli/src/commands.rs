@@ -17,12 +17,14 @@ pub(crate) mod join;
 pub(crate) mod members;
 pub(crate) mod peers;
 pub(crate) mod post;
+pub(crate) mod preview;
 pub(crate) mod read;
 pub(crate) mod remove;
 pub(crate) mod requests;
 pub(crate) mod respond;
 pub(crate) mod revoke;
 pub(crate) mod search;
+pub(crate) mod settle;
 pub(crate) mod status;
 pub(crate) mod sync;
 pub(crate) mod thread;
@@ -104,6 +106,10 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Grant(args) => grant::run(setting, args).await,
         Command::Revoke(args) => revoke::run(setting, args).await,
         Command::Remove(args) => remove::run(setting, args).await,
+        Command::Extend(args) => settle::extend(setting, args).await,
+        Command::Reissue(args) => settle::reissue(setting, args).await,
+        Command::Pin(args) => settle::pin(setting, args).await,
+        Command::Unlink(args) => settle::unlink(setting, args).await,
         Command::Acts(args) => acts::run(setting, args).await,
         Command::Explain(args) => explain::run(setting, args).await,
         Command::Sync(args) => sync::run(setting, args).await,

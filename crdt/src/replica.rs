@@ -35,6 +35,7 @@ mod posts;
 mod prekeys;
 pub mod preview;
 mod reading;
+mod rewriting;
 mod sessions;
 pub mod snapshot;
 
@@ -69,6 +70,7 @@ use peers::Peers;
 use persona::Persona;
 use posts::PendingEdit;
 use prekeys::Asked;
+use rewriting::Rewriting;
 
 /// Milliseconds between two looks at what is due.
 const TICK_MILLIS: u64 = 5_000;
@@ -106,6 +108,7 @@ pub struct Replica {
     /// When this device heard of each erasure: others' become final a week later (C5).
     erasures_heard: BTreeMap<EntryId, Timestamp>,
     edits: BTreeMap<DocumentId, Vec<PendingEdit>>,
+    rewriting: Rewriting,
     requests: BTreeMap<RequestId, Request>,
     /// Entries that mint an epoch.
     mints: BTreeSet<EntryId>,
@@ -187,6 +190,7 @@ impl Replica {
             }
         }
         self.retry_unread(out);
+        self.ask_for_voided();
         let stale = self.documents.newly_dirty();
         if !stale.is_empty() {
             out.write(Write::Stale(stale));

@@ -178,6 +178,7 @@ async fn be_removed(
     company
         .person(0)?
         .ask(Request::Remove {
+            preview: false,
             group: group.clone(),
             member,
             cut: CutSpec::FromTip,

@@ -21,14 +21,17 @@ pub(crate) struct EditArgs {
 /// Erase a post
 ///
 /// Your own post is erased on every node that hears of it; that cannot be undone. Another's post is
-/// hidden at once, and erased when that is confirmed. Who has read it may remember or have copied
-/// it.
+/// hidden at once, and erased when a week has passed, or when a steward confirms it. Who has read it
+/// may remember or have copied it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct EraseArgs {
     #[command(flatten)]
     group: GroupArg,
     /// The post or thread
     post: String,
+    /// Make the erasure of another's post final now, which a week would do: as a steward
+    #[arg(long)]
+    confirm: bool,
 }
 
 pub(crate) async fn run(setting: &Setting, args: EditArgs) -> Result<(), Failure> {
@@ -44,7 +47,12 @@ pub(crate) async fn run(setting: &Setting, args: EditArgs) -> Result<(), Failure
 
 pub(crate) async fn erase(setting: &Setting, args: EraseArgs) -> Result<(), Failure> {
     let mut door = setting.door().await?;
-    let answer = door.call(Request::Erase { group: args.group.group, post: args.post }).await?;
+    let (group, post) = (args.group.group, args.post);
+    let request = match args.confirm {
+        true => Request::ConfirmErase { group, post },
+        false => Request::Erase { group, post },
+    };
+    let answer = door.call(request).await?;
     setting.out.show(&answer, |_, _| "The post is erased on this device.".to_owned())?;
     setting.out.remark(if door.is_node() {
         "The others' nodes erase it when they hear of it."

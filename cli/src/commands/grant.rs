@@ -1,6 +1,7 @@
 use cairn_node::api::command::Request;
 
 use super::Setting;
+use super::preview::PreviewArgs;
 use crate::args::GroupArg;
 use crate::error::Failure;
 use crate::output::{answer, short};
@@ -20,11 +21,21 @@ pub(crate) struct GrantArgs {
     /// The rank
     #[arg(value_parser = RANKS)]
     rank: String,
+    #[command(flatten)]
+    ahead: PreviewArgs,
 }
 
 pub(crate) async fn run(setting: &Setting, args: GrantArgs) -> Result<(), Failure> {
     let (group, member, rank) = (args.group.group, args.member, args.rank.clone());
-    let answer = setting.ask(Request::Grant { group, member, rank }).await?;
+    let mut door = setting.door().await?;
+    let ask = |preview| {
+        let (group, member, rank) = (group.clone(), member.clone(), rank.clone());
+        Request::Grant { group, member, rank, preview }
+    };
+    if !args.ahead.go_on(setting, &mut door, ask(true)).await? {
+        return Ok(());
+    }
+    let answer = door.call(ask(false)).await?;
     setting.out.show(&answer, |_, answer| {
         format!("They are a {} now ({}).", args.rank, short(&answer::text(answer, "entry")))
     })

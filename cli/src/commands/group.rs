@@ -205,13 +205,39 @@ fn show_text(paint: Paint, answer: &Value) -> String {
         Some(inner) if inner.is_object() => format!("\n\n{}", answer::long_text(inner, "text")),
         _ => String::new(),
     };
+    let undecided = undecided_text(paint, answer);
     format!(
-        "{}  {}\n{}; you are {}.\n{history}{agreement}",
+        "{}  {}\n{}; you are {}.\n{history}{undecided}{agreement}",
         paint.strong(&answer::text(answer, "name")),
         paint.faint(&answer::text(answer, "group")),
         counted(answer::number(answer, "members"), "person"),
         with_article(&answer::text(answer, "rank")),
     )
+}
+
+/// What waits for somebody to decide.
+fn undecided_text(paint: Paint, answer: &Value) -> String {
+    let mut text = String::new();
+    for fork in answer::list(answer, "forks") {
+        let branches: Vec<String> =
+            answer::list(fork, "branches").iter().filter_map(Value::as_str).map(short).collect();
+        text.push_str(&format!(
+            "\n\nA device of {} has written two histories, from {} on. `cairn pin` selects one.",
+            answer::person(fork, "member"),
+            branches.join(" and "),
+        ));
+    }
+    for act in answer::list(answer, "orphaned") {
+        text.push_str(&format!(
+            "\n\nThe {} of {} by {} stopped counting with its author. `cairn reissue` says it \
+             again.  {}",
+            answer::text(act, "kind"),
+            answer::person(act, "subject"),
+            answer::person(act, "author"),
+            paint.faint(&short(&answer::text(act, "entry"))),
+        ));
+    }
+    text
 }
 
 fn agreement_text(paint: Paint, answer: &Value) -> String {

@@ -1,6 +1,7 @@
 use cairn_node::api::command::Request;
 
 use super::Setting;
+use super::preview::PreviewArgs;
 use super::revoke::CutArgs;
 use crate::args::{GroupArg, ReasonArgs};
 use crate::error::Failure;
@@ -23,20 +24,26 @@ pub(crate) struct RemoveArgs {
     reason: ReasonArgs,
     #[command(flatten)]
     cut: CutArgs,
+    #[command(flatten)]
+    ahead: PreviewArgs,
 }
 
 pub(crate) async fn run(setting: &Setting, args: RemoveArgs) -> Result<(), Failure> {
     let reason = args.reason.read(setting.out)?;
     let mut door = setting.door().await?;
-    let answer = door
-        .call(Request::Remove {
-            group: args.group.group,
-            member: args.member,
-            cut: args.cut.spec(),
-            rule: args.rule,
-            reason,
-        })
-        .await?;
+    let cut = args.cut.spec();
+    let ask = |preview| Request::Remove {
+        group: args.group.group.clone(),
+        member: args.member.clone(),
+        cut: cut.clone(),
+        rule: args.rule.clone(),
+        reason: reason.clone(),
+        preview,
+    };
+    if !args.ahead.go_on(setting, &mut door, ask(true)).await? {
+        return Ok(());
+    }
+    let answer = door.call(ask(false)).await?;
     setting.out.show(&answer, |_, answer| {
         let entry = short(&answer::text(answer, "entry"));
         format!("They are removed ({entry}). They see the rule and the reason.")

@@ -1,6 +1,7 @@
 use cairn_node::api::command::{CutSpec, Request};
 
 use super::Setting;
+use super::preview::PreviewArgs;
 use crate::args::GroupArg;
 use crate::error::Failure;
 use crate::output::{answer, short};
@@ -20,6 +21,8 @@ pub(crate) struct RevokeArgs {
     grant: Option<String>,
     #[command(flatten)]
     cut: CutArgs,
+    #[command(flatten)]
+    ahead: PreviewArgs,
 }
 
 /// Up to where the entries of a member count.
@@ -49,7 +52,15 @@ impl CutArgs {
 
 pub(crate) async fn run(setting: &Setting, args: RevokeArgs) -> Result<(), Failure> {
     let (group, member, grant, cut) = (args.group.group, args.member, args.grant, args.cut.spec());
-    let answer = setting.ask(Request::Revoke { group, member, grant, cut }).await?;
+    let mut door = setting.door().await?;
+    let ask = |preview| {
+        let (group, member, grant) = (group.clone(), member.clone(), grant.clone());
+        Request::Revoke { group, member, grant, cut: cut.clone(), preview }
+    };
+    if !args.ahead.go_on(setting, &mut door, ask(true)).await? {
+        return Ok(());
+    }
+    let answer = door.call(ask(false)).await?;
     setting.out.show(&answer, |_, answer| {
         let entry = short(&answer::text(answer, "entry"));
         format!("The capability is ended ({entry}). `cairn explain` says what no longer counts.")

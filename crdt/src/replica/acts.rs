@@ -123,7 +123,7 @@ impl Replica {
         Ok(Reply::Entry(last))
     }
 
-    fn write_erasure(
+    pub(crate) fn write_erasure(
         &mut self,
         now: Timestamp,
         document: DocumentId,
@@ -178,18 +178,31 @@ impl Replica {
         out: &mut Outcome,
     ) -> Result<Reply, Refused> {
         let (created, _, rank) = self.target(&document)?;
+        let opening = self.opening_of(&created).map(|(_, entry)| entry);
         let hides: Vec<EntryId> = self
             .set
             .control()
             .iter()
-            .filter(
-                |(_, control)| matches!(control, Control::Hide(hide) if hide.created == created),
-            )
+            .filter(|(id, control)| match control {
+                Control::Hide(hide) => hide.created == created,
+                // Another's erasure only hides until it is confirmed.
+                Control::Erase(erase) => {
+                    (erase.created == created || Some(erase.created) == opening)
+                        && self.set.slot(id).is_some_and(|slot| slot.grant != GrantId::NONE)
+                }
+                _ => false,
+            })
             .map(|(id, _)| *id)
             .take(crate::limits::CITATIONS)
             .collect();
-        if self.authority.hidden(&created).is_none() {
-            return Err(Refused::Conflict("the post is not hidden".to_owned()));
+        match self.authority.erased(&created) {
+            Some(erasure) if erasure.final_ => {
+                return Err(Refused::Conflict("the post is erased for good".to_owned()));
+            }
+            None if self.authority.hidden(&created).is_none() => {
+                return Err(Refused::Conflict("the post is not hidden".to_owned()));
+            }
+            _ => {}
         }
         // Whoever lifts a hide stands at least as high as whoever hid: under the highest grant.
         let own = self.member();
@@ -199,7 +212,8 @@ impl Replica {
         let restore = Restore { hides: List::new(hides).unwrap_or_default() };
         let id = self.write_control(now, grant, &Control::Restore(restore), out)?;
         self.refresh(out);
-        if self.authority.hidden(&created).is_some() {
+        let still = self.authority.erased(&created).is_some();
+        if still || self.authority.hidden(&created).is_some() {
             return Err(Refused::NotAllowed { needs: needs.to_owned() });
         }
         Ok(Reply::Entry(id))

@@ -28,7 +28,11 @@ impl Replica {
             Some((read, view)) => self.row(document, read, &view, out),
             None => None,
         };
-        if let Some(Row::Post(post)) = row {
+        let counts = self.authority.counting(&self.set, &created).counts();
+        if !counts {
+            // Nobody sees that it was there.
+            out.write(Write::Row(Row::Gone(document)));
+        } else if let Some(Row::Post(post)) = row {
             out.write(Write::Row(Row::Post(PostRow {
                 title: post.title.map(|_| String::new()),
                 body: String::new(),

@@ -28,6 +28,7 @@ use crate::replica::peers::Peers;
 use crate::replica::persona::{Joining as PersonaJoining, Persona, ReplicaState};
 use crate::replica::posts::agreement_of;
 use crate::replica::prekeys::Asked;
+use crate::replica::rewriting::Rewriting;
 use crate::replica::snapshot::Snapshot;
 use crate::replica::{Damaged, Replica};
 use crate::sync::message::Request;
@@ -229,6 +230,7 @@ impl Replica {
     fn come_back(&mut self, out: &mut Outcome) {
         self.follow_erasures(out);
         self.reopen_welcomes();
+        self.note_voided(0);
         // A crash may have come between a key and what it opens.
         self.retry = true;
         let own = self.member();
@@ -273,6 +275,7 @@ impl Replica {
             erased: BTreeSet::new(),
             erasures_heard: BTreeMap::new(),
             edits: BTreeMap::new(),
+            rewriting: Rewriting::default(),
             requests: BTreeMap::new(),
             mints: BTreeSet::new(),
             chosen: BTreeMap::new(),

@@ -51,6 +51,7 @@ impl Replica {
             self.show_passport(session, &entries, out);
         } else if let Load::Document(document) = load {
             self.documents.loaded(document);
+            self.read_voided(now, rng, document, &entries, out);
             self.build(now, rng, *document, entries, out);
         } else {
             self.retrying = None;
@@ -326,6 +327,10 @@ impl Replica {
         }
         for document in touched {
             self.documents.touch(document);
+        }
+        let own = changes.logs.get(&self.device()).and_then(|grants| grants.values().min());
+        if let Some(lowest) = own {
+            self.note_voided(*lowest);
         }
         self.chosen.clear();
         self.retry = true;

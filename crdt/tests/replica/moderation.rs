@@ -53,6 +53,12 @@ fn c5_anothers_erasure_can_be_restored_for_a_week_and_is_final_then() {
     c.settle();
     assert!(matches!(state(&c, 2, &first), Some(PostState::Hidden(_))));
     let created = c.people[0].replica.created(&first).unwrap();
+    // Until then whoever ranks as high brings it back.
+    assert!(c.ask(1, Command::Restore { document: first }).is_ok());
+    c.settle();
+    assert_eq!(state(&c, 2, &first), Some(PostState::Shown));
+    entry(c.ask(1, Command::Erase { document: first }));
+    c.settle();
     c.now = c.now.after(6 * DAY);
     c.settle();
     assert!(!c.people[0].replica.authority().erased(&created).unwrap().final_);
@@ -63,6 +69,8 @@ fn c5_anothers_erasure_can_be_restored_for_a_week_and_is_final_then() {
     entry(c.ask(0, Command::ConfirmErase { document: second }));
     c.settle();
     assert_eq!(state(&c, 2, &second), Some(PostState::Erased));
+    let late = c.ask(0, Command::Restore { document: second });
+    assert!(matches!(late, Err(Refused::Conflict(_))));
     assert!(matches!(state(&c, 2, &first), Some(PostState::Hidden(_))));
 
     c.restart(1);
@@ -195,4 +203,67 @@ fn a8_only_another_device_of_ones_own_can_be_ended() {
         let reply = c.ask(0, Command::Unlink { device, last: None });
         assert!(matches!(reply, Err(Refused::Conflict(_))));
     }
+}
+
+/// The texts that a person reads, in order.
+fn texts(c: &Community, who: usize) -> Vec<String> {
+    let posts = c.people[who].store.posts().into_iter();
+    let mut texts: Vec<String> = posts
+        .filter(|post| post.state == PostState::Shown && !post.body.is_empty())
+        .map(|post| post.body.clone())
+        .collect();
+    texts.sort();
+    texts
+}
+
+#[test]
+fn a2_what_only_a_demotion_voided_is_written_again_once() {
+    let (mut c, thread) = circle(47, 3);
+    let early = c.post(1, thread, "early");
+    c.settle();
+    c.unplug(1);
+    let mine = c.thread(1, "Of my own", "opening");
+    let post = c.post(1, mine, "one");
+    let reply =
+        Command::Post { thread: mine, reply_to: Some(post), body: crate::community::body("two") };
+    assert!(c.ask(1, reply).is_ok());
+    c.post(1, thread, "three");
+    let text = "early, edited".to_owned();
+    assert!(c.ask(1, Command::Edit { document: early, text }).is_ok());
+    grant(&mut c, 1, Rank::Member);
+    c.settle();
+    c.connect(0, 1);
+    c.settle();
+    c.settle();
+    let all = ["early, edited", "hello", "one", "opening", "three", "two"];
+    for who in 0..3 {
+        assert_eq!(texts(&c, who), all, "{who}");
+    }
+    // The answer hangs on the post that took the place of the one it was given to.
+    let posts = c.people[2].store.posts();
+    let find = |body: &str| posts.iter().find(|post| post.body == body).unwrap();
+    assert_eq!(find("two").reply_to, Some(find("one").document));
+    assert_eq!(find("two").thread, find("opening").thread);
+    assert_ne!(find("one").document, post);
+    assert!(!posts.iter().any(|row| row.document == post), "no mark is left");
+
+    let held = c.people[1].replica.held();
+    c.restart(1);
+    c.connect(0, 1);
+    c.settle();
+    assert_eq!(c.people[1].replica.held(), held, "once is enough");
+}
+
+#[test]
+fn a2_what_a_removal_voided_stays_void() {
+    let (mut c, thread) = circle(48, 3);
+    c.unplug(1);
+    c.post(1, thread, "too late");
+    entry(c.ask(0, removal(&c, 1, CutChoice::FromTip)));
+    let member = c.member(1);
+    c.settle();
+    assert!(c.ask(0, Command::Grant { member, rank: Rank::Member }).is_ok());
+    c.connect(0, 1);
+    c.settle();
+    assert!(!texts(&c, 0).contains(&"too late".to_owned()));
 }

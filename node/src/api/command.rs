@@ -86,6 +86,10 @@ pub enum Request {
         group: String,
         post: String,
     },
+    ConfirmErase {
+        group: String,
+        post: String,
+    },
     Hide {
         group: String,
         post: String,
@@ -114,12 +118,18 @@ pub enum Request {
         group: String,
         member: String,
         rank: String,
+        /// Only say what it would change.
+        #[serde(default)]
+        preview: bool,
     },
     Revoke {
         group: String,
         member: String,
         grant: Option<String>,
         cut: CutSpec,
+        /// Only say what it would change.
+        #[serde(default)]
+        preview: bool,
     },
     Remove {
         group: String,
@@ -127,6 +137,27 @@ pub enum Request {
         cut: CutSpec,
         rule: String,
         reason: String,
+        /// Only say what it would change.
+        #[serde(default)]
+        preview: bool,
+    },
+    Extend {
+        group: String,
+        member: String,
+        cut: CutSpec,
+    },
+    Reissue {
+        group: String,
+        entry: String,
+    },
+    Pin {
+        group: String,
+        entry: String,
+    },
+    Unlink {
+        group: String,
+        device: String,
+        last: Option<String>,
     },
     Acts {
         group: String,

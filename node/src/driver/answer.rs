@@ -23,6 +23,7 @@ mod members;
 mod moderation;
 pub(super) mod network;
 mod posts;
+mod preview;
 mod threads;
 
 /// What is to be done about a question.
@@ -137,19 +138,39 @@ impl Driver {
                 Ask(view.group, Command::Decline { request }, Then::Done)
             }
             Request::Members { group } => Now(members::list(&self.inside(now, &group)?)?),
-            Request::Grant { group, member, rank } => {
+            Request::Grant { group, member, rank, preview } => {
                 let view = self.inside(now, &group)?;
-                Ask(view.group, members::grant(&view, &member, &rank)?, Then::Entry)
+                ask_or_look(&view, members::grant(&view, &member, &rank)?, preview)?
             }
-            Request::Revoke { group, member, grant, cut } => {
+            Request::Revoke { group, member, grant, cut, preview } => {
                 let view = self.inside(now, &group)?;
                 let command = members::revoke(&view, &member, grant.as_deref(), &cut)?;
-                Ask(view.group, command, Then::Entry)
+                ask_or_look(&view, command, preview)?
             }
-            Request::Remove { group, member, cut, rule, reason } => {
+            Request::Remove { group, member, cut, rule, reason, preview } => {
                 let view = self.inside(now, &group)?;
                 let command = members::remove(&view, &member, &cut, rule, reason)?;
-                Ask(view.group, command, Then::Entry)
+                ask_or_look(&view, command, preview)?
+            }
+            Request::Extend { group, member, cut } => {
+                let view = self.inside(now, &group)?;
+                Ask(view.group, members::extend(&view, &member, &cut)?, Then::Entry)
+            }
+            Request::Reissue { group, entry } => {
+                let view = self.inside(now, &group)?;
+                let entry = view.entry(&entry)?;
+                Ask(view.group, Command::Reissue { entry }, Then::Entry)
+            }
+            Request::Pin { group, entry } => {
+                let view = self.inside(now, &group)?;
+                let entry = moderation::entry_of(&view, &entry)?;
+                Ask(view.group, Command::Pin { entry }, Then::Entry)
+            }
+            Request::Unlink { group, device, last } => {
+                let view = self.inside(now, &group)?;
+                let device = preview::device(&view, &device)?;
+                let last = last.map(|last| moderation::entry_of(&view, &last)).transpose()?;
+                Ask(view.group, Command::Unlink { device, last }, Then::Entry)
             }
             Request::ThreadStart { group, title, body, note, wants } => {
                 let group = self.inside(now, &group)?.group;
@@ -188,6 +209,11 @@ impl Driver {
                 let view = self.inside(now, &group)?;
                 let document = posts::document(&view, &post)?;
                 Ask(view.group, Command::Erase { document }, Then::Entry)
+            }
+            Request::ConfirmErase { group, post } => {
+                let view = self.inside(now, &group)?;
+                let document = posts::document(&view, &post)?;
+                Ask(view.group, Command::ConfirmErase { document }, Then::Entry)
             }
             Request::Hide { group, post, rule, reason } => {
                 let view = self.inside(now, &group)?;
@@ -272,6 +298,14 @@ impl Driver {
         // A write that failed just now has closed it again; who asks is to be told why.
         self.reopen(now, group)
     }
+}
+
+/// Does what is asked, or only says what it would change.
+fn ask_or_look(view: &View<'_>, command: Command, look: bool) -> Result<Outcome, ApiError> {
+    Ok(match look {
+        true => Outcome::Answer(preview::preview(view, &command)?),
+        false => Outcome::Command(view.group, command, Then::Entry),
+    })
 }
 
 impl Then {

@@ -262,6 +262,7 @@ fn questions_about_nothing_are_answered_with_a_sentence() {
         (Request::Admit { group: group.clone(), request: "zzzz".to_owned() }, "not-found"),
         (
             Request::Grant {
+                preview: false,
                 group: group.clone(),
                 member: "quiet heron".to_owned(),
                 rank: "king".to_owned(),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::super::Driver;
 use super::super::waits::members_connected;
-use super::View;
+use super::{View, preview};
 use crate::api::command::{Answer, ApiError};
 use crate::api::lookup::{self, Candidate};
 
@@ -57,6 +57,7 @@ pub(super) fn show(view: &View<'_>) -> Result<Answer, ApiError> {
     let replica = view.replica;
     let mut shown = line(view)?;
     let agreement = view.store.agreement(view.group)?;
+    let (forks, orphaned) = preview::undecided(view)?;
     let more = json!({
         "history": history(view)?,
         "agreement": agreement.map(|(name, text)| json!({ "name": name, "text": text })),
@@ -65,6 +66,8 @@ pub(super) fn show(view: &View<'_>) -> Result<Answer, ApiError> {
         "missing": replica.missing(),
         "peers": members_connected(view.persona, replica).len(),
         "member": replica.member().to_string(),
+        "forks": forks,
+        "orphaned": orphaned,
     });
     if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
         shown.extend(more);

@@ -53,11 +53,13 @@ pub(super) fn list(view: &View<'_>) -> Result<Answer, ApiError> {
                 json!({ "grant": grant.to_string(), "rank": capability.rank.word() })
             })
             .collect();
+        let devices: Vec<String> = standing.devices.iter().map(ToString::to_string).collect();
         json!({
             "member": id.to_string(),
             "pseudonym": names.get(id),
             "rank": standing.rank().map(Rank::word),
             "devices": standing.devices.len(),
+            "device_ids": devices,
             "you": *id == own,
             "grants": grants,
         })
@@ -154,6 +156,11 @@ pub(super) fn remove(
 ) -> Result<Command, ApiError> {
     let member = member(view, wanted)?;
     Ok(Command::Remove { member, cut: cut_choice(view, cut)?, rule, reason })
+}
+
+/// Lets more of an ended member's logs count.
+pub(super) fn extend(view: &View<'_>, wanted: &str, cut: &CutSpec) -> Result<Command, ApiError> {
+    Ok(Command::Extend { member: member(view, wanted)?, cut: cut_choice(view, cut)? })
 }
 
 fn cut_choice(view: &View<'_>, cut: &CutSpec) -> Result<CutChoice, ApiError> {

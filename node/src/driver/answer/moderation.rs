@@ -27,6 +27,7 @@ pub(super) fn acts(view: &View<'_>) -> Result<Answer, ApiError> {
             "reason": said.map(|said| &said.reason),
             "written": moment::write(said.map_or(place.arrived, |said| said.written)),
             "counts": view.replica.explain(&act.entry).counts,
+            "orphaned": view.replica.authority().orphaned().contains(&act.entry),
         });
         acts.push((place.arrived, act.entry, answer));
     }
@@ -103,8 +104,14 @@ fn ended(view: &View<'_>, member: &MemberId) -> Answer {
     }
 }
 
-const fn kind_word(kind: Kind) -> &'static str {
+pub(super) const fn kind_word(kind: Kind) -> &'static str {
     match kind {
+        Kind::CONTENT => "content",
+        Kind::GENESIS => "found",
+        Kind::INVITE => "invite",
+        Kind::PIN => "pin",
+        Kind::EPOCH => "keys",
+        Kind::WELCOME => "welcome",
         Kind::GRANT => "grant",
         Kind::REVOKE => "revoke",
         Kind::REMOVE => "remove",
