@@ -8,7 +8,7 @@ use cairn_crdt::capability::rank::Rank;
 use cairn_crdt::codec::List;
 use cairn_crdt::crypto::agreement::SecretKey;
 use cairn_crdt::epoch::secret::{Audience, Mint};
-use cairn_crdt::id::{DeviceId, EntryId, EpochId, GrantId, PublicKey};
+use cairn_crdt::id::{DeviceId, EntryId, EpochId, PublicKey};
 use cairn_crdt::identity::device::Rotate;
 use cairn_crdt::log::entry::{Control, Header, Kind, SUITE, Sealing, Seen, VERSION, payload_hash};
 use cairn_crdt::log::run::{Entry, Run};
@@ -407,20 +407,37 @@ fn k8_keys_are_asked_for_once_on_a_stream_and_of_nobody_in_vain() {
 
 #[test]
 fn k2_a_mint_by_someone_outside_the_audience_is_not_written_under() {
-    let mut c = Community::with_members(88, 2);
-    c.thread(0, "Evening", "hello");
-    c.settle();
-    let known = minted(&c, 0, Audience::Readers).pop().unwrap().epoch;
-    let mint = mint_of_others(&mut c, 1, known, Audience::Moderators);
-    let bytes = forged(&c, 1, mint);
-    c.unplug(1);
-    assert_eq!(gossip(&mut c, 0, 1, bytes).0, Verdict::Accept);
-    c.invite(0, Rank::Member, 1, true);
-    let sealed = c.people[0].replica.set().control().values().filter_map(|control| match control {
-        Control::Invite(invite) => Some(invite.request_secret.epoch),
-        _ => None,
-    });
-    assert!(sealed.into_iter().all(|epoch| epoch != known), "every member knows that secret");
+    for demoted in [false, true] {
+        let mut c = Community::with_members(88, 2);
+        c.thread(0, "Evening", "hello");
+        c.settle();
+        let known = if demoted {
+            let member = c.member(1);
+            for rank in [Rank::Moderator, Rank::Member] {
+                c.ask(0, Command::Grant { member, rank }).unwrap_or_else(|why| panic!("{why}"));
+                c.settle();
+                if rank == Rank::Moderator {
+                    c.invite(1, Rank::Member, 1, true);
+                    c.settle();
+                }
+            }
+            minted(&c, 0, Audience::Moderators).pop().unwrap().epoch
+        } else {
+            minted(&c, 0, Audience::Readers).pop().unwrap().epoch
+        };
+        assert!(secrets(&c.people[0]).contains(&known) && secrets(&c.people[1]).contains(&known));
+        let mint = mint_of_others(&mut c, 1, known, Audience::Moderators);
+        let bytes = forged(&c, 1, mint);
+        c.unplug(1);
+        assert_eq!(gossip(&mut c, 0, 1, bytes).0, Verdict::Accept);
+        let before = c.people[0].replica.set().control().len();
+        c.invite(0, Rank::Member, 1, true);
+        let set = c.people[0].replica.set();
+        let own = set.log(&c.people[0].replica.device()).unwrap().heads().last().unwrap().1;
+        let Control::Invite(invite) = &set.control()[&own] else { panic!("the invite") };
+        assert!(set.control().len() > before);
+        assert_ne!(invite.request_secret.epoch, known, "someone else knows that secret");
+    }
 }
 
 #[test]
@@ -550,5 +567,4 @@ fn k2_removals_at_once_with_ten_writers_end_in_one_epoch_without_either() {
         assert!(all.into_iter().all(|mint| !mint.names(device)));
         assert!(!c.reads(removed, "after 3") && !c.reads(removed, "round 2 3"));
     }
-    let _ = GrantId::NONE;
 }
