@@ -34,7 +34,7 @@ fn entry(reply: Result<Reply, Refused>) -> EntryId {
 
 fn state(c: &Community, who: usize, post: &DocumentId) -> Option<PostState> {
     let posts = c.people[who].store.posts();
-    posts.iter().find(|row| row.document == *post).map(|row| row.state.clone())
+    posts.iter().find(|row| row.document == *post).map(|row| row.state)
 }
 
 fn removal(c: &Community, whom: usize, cut: CutChoice) -> Command {
