@@ -36,6 +36,7 @@ mod prekeys;
 pub mod preview;
 mod reading;
 mod rewriting;
+mod rollback;
 mod sessions;
 pub mod snapshot;
 
@@ -177,6 +178,7 @@ impl Replica {
             // that it was admitted with, and not under one of its own.
             self.publish_profile(now, rng, None, None, &mut out);
         }
+        self.move_on(now, rng, &mut out);
         self.settle(now, &mut out);
         out.finish(&self.persona)
     }

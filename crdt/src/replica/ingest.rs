@@ -113,6 +113,7 @@ impl Replica {
             self.parked.park(Awaited::GrantOf(card.member), entry);
             return Ok(Step::Waits);
         }
+        let own_tip = self.own_tip().filter(|_| entry.get().header.device == self.device());
         let evicted = match self.set.insert(&entry)? {
             Inserted::New { evicted } => evicted,
             Inserted::Known => return Ok(Step::Known),
@@ -122,6 +123,9 @@ impl Replica {
                 return Ok(Step::Waits);
             }
         };
+        if let Some(tip) = own_tip {
+            self.note_overtaken(tip, out);
+        }
         for gone in evicted {
             self.documents.forget(&gone);
             out.write(Write::Evict { entry: gone });

@@ -127,10 +127,12 @@ impl Replica {
         let mut mints: Vec<(&EntryId, &Mint)> =
             self.all_mints().filter(|(_, mint)| mint.epoch == epoch).collect();
         if mints.len() > 1 {
-            let (group, own, prekeys) = (self.persona.group, self.device(), self.keyring.prekeys());
+            let (group, prekeys) = (self.persona.group, self.keyring.prekeys());
+            let own = self.own_devices();
             let genuine = |(id, mint): &&(&EntryId, &Mint)| {
                 self.set.place_of(id).is_some_and(|(minter, _)| {
-                    minter == own || mint.open(group, minter, own, prekeys).is_ok()
+                    let opens = |own| mint.open(group, minter, own, prekeys).is_ok();
+                    own.contains(&minter) || own.iter().copied().any(opens)
                 })
             };
             let opened: Vec<_> = mints.iter().filter(genuine).copied().collect();
@@ -152,16 +154,17 @@ impl Replica {
 
     /// Opens what new control entries carry for this device.
     pub(crate) fn learn_keys(&mut self, now: Timestamp, entries: &[EntryId], out: &mut Outcome) {
-        let (group, device) = (self.persona.group, self.device());
+        let (group, own) = (self.persona.group, self.own_devices());
         let mut learnt = false;
         for id in entries {
             let Some(control) = self.set.control().get(id) else { continue };
             if let Some(mint) = mint_of(control) {
                 self.mints.insert(*id);
                 let Some((minter, _)) = self.set.place_of(id) else { continue };
-                for epoch in
-                    self.keyring.learn_mint(group, minter, device, mint).unwrap_or_default()
-                {
+                let opened = own
+                    .iter()
+                    .find_map(|own| self.keyring.learn_mint(group, minter, *own, mint).ok());
+                for epoch in opened.unwrap_or_default() {
                     learnt = true;
                     if let Some(secret) = self.keyring.epoch(epoch) {
                         let secret = Zeroizing::new(*secret.as_bytes());
@@ -169,7 +172,7 @@ impl Replica {
                     }
                 }
             } else if let Control::Welcome(welcome) = control {
-                if welcome.recipient != device {
+                if !own.contains(&welcome.recipient) {
                     self.persona.help.welcomed(welcome.recipient, now);
                     out.persona_changed = true;
                 } else if let Ok(keys) = welcome.open(group, self.keyring.prekeys()) {
@@ -202,13 +205,13 @@ impl Replica {
     /// Opens the welcomes that are held already: their envelopes are kept in memory only until
     /// they have opened their entries.
     pub(crate) fn reopen_welcomes(&mut self) {
-        let device = self.device();
+        let own = self.own_devices();
         let keys: Vec<Keys> = self
             .set
             .control()
             .values()
             .filter_map(|control| match control {
-                Control::Welcome(welcome) if welcome.recipient == device => {
+                Control::Welcome(welcome) if own.contains(&welcome.recipient) => {
                     welcome.open(self.persona.group, self.keyring.prekeys()).ok()
                 }
                 _ => None,

@@ -11,9 +11,11 @@ use crate::capability::invite::Code;
 use crate::codec;
 use crate::crypto::agreement::SecretKey;
 use crate::crypto::signing::SigningKey;
+use crate::epoch::keyring::KEPT_PREKEYS;
 use crate::id::{DeviceId, EntryId, GroupId, InviteId, MemberId, PublicKey, RequestId};
 use crate::identity::member::MemberKey;
 use crate::replica::prekeys::Help;
+use crate::replica::rollback::Rollback;
 use crate::time::Timestamp;
 
 /// Bytes that a stored persona may have.
@@ -46,6 +48,8 @@ pub(crate) struct Persona {
     pub(crate) rotation: Rotation,
     /// What other devices were helped with lately (K8).
     pub(crate) help: Help,
+    /// Devices that this persona has moved on from (I4).
+    pub(crate) rollback: Rollback,
     pub(crate) state: ReplicaState,
     /// The last time that this device put on anything (C6).
     pub(crate) clock: Timestamp,
@@ -99,6 +103,8 @@ struct Record {
     #[zeroize(skip)]
     help: Help,
     #[zeroize(skip)]
+    rollback: Rollback,
+    #[zeroize(skip)]
     state: ReplicaState,
     #[zeroize(skip)]
     clock: Timestamp,
@@ -130,6 +136,7 @@ impl Persona {
             prekeys: vec![Prekey { secret: SecretKey::generate(rng), since: now }],
             rotation: Rotation::None,
             help: Help::default(),
+            rollback: Rollback::default(),
             state: ReplicaState::Waiting,
             clock: Timestamp::default(),
             joining: None,
@@ -139,6 +146,24 @@ impl Persona {
             owed: BTreeMap::new(),
             receipts: 0,
         }
+    }
+
+    /// Becomes another device of the same member: new device and transport keys, and a new prekey
+    /// beside those that are kept (I4).
+    pub(crate) fn renew<R: CryptoRng>(&mut self, now: Timestamp, rng: &mut R) {
+        self.rollback.moved(self.device_id());
+        self.device = SigningKey::generate(rng);
+        self.transport = SigningKey::generate(rng);
+        self.add_prekey(now, SecretKey::generate(rng));
+        self.rotation = Rotation::None;
+        self.receipts = 0;
+    }
+
+    /// A new prekey takes over; the last [`KEPT_PREKEYS`] stay (K8).
+    pub(crate) fn add_prekey(&mut self, now: Timestamp, secret: SecretKey) {
+        self.prekeys.push(Prekey { secret, since: now });
+        let extra = self.prekeys.len().saturating_sub(KEPT_PREKEYS);
+        self.prekeys.drain(..extra);
     }
 
     /// The public half of the newest prekey.
@@ -174,6 +199,7 @@ impl Persona {
                 .collect(),
             rotation: self.rotation,
             help: self.help.clone(),
+            rollback: self.rollback.clone(),
             state: self.state,
             clock: self.clock,
             joining: self
@@ -216,6 +242,7 @@ impl Persona {
                 .collect(),
             rotation: record.rotation,
             help: record.help.clone(),
+            rollback: record.rollback.clone(),
             state: record.state,
             clock: record.clock,
             joining,

@@ -18,7 +18,6 @@ use serde::{Deserialize, Serialize};
 use crate::capability::grant::{GROUP_VERSION, History};
 use crate::codec::List;
 use crate::crypto::agreement::SecretKey;
-use crate::epoch::keyring::KEPT_PREKEYS;
 use crate::epoch::secret::{Audience, EpochSecret};
 use crate::id::{DeviceId, EntryId, EpochId, GrantId, TransportKey};
 use crate::identity::device::Rotate;
@@ -28,7 +27,7 @@ use crate::replica::Replica;
 use crate::replica::ingest::Misbehaved;
 use crate::replica::input::SessionId;
 use crate::replica::outcome::Outcome;
-use crate::replica::persona::{Prekey, ReplicaState, Rotation};
+use crate::replica::persona::{ReplicaState, Rotation};
 use crate::sync::message::{Admittance, Message};
 use crate::time::Timestamp;
 
@@ -111,10 +110,8 @@ impl Replica {
         if self.write_control(now, GrantId::NONE, &rotate, out).is_err() {
             return;
         }
-        self.keyring.rotate(secret.clone());
-        self.persona.prekeys.push(Prekey { secret, since: now });
-        let extra = self.persona.prekeys.len().saturating_sub(KEPT_PREKEYS);
-        self.persona.prekeys.drain(..extra);
+        self.persona.add_prekey(now, secret);
+        self.keyring.renew(self.persona.secrets());
         self.persona.rotation = Rotation::None;
         out.persona_changed = true;
         self.refresh(out);

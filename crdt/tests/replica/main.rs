@@ -11,6 +11,7 @@ mod moderation;
 mod prekeys;
 mod relay;
 mod removal;
+mod rollback;
 mod scenarios_documents;
 mod scenarios_exchange;
 mod scenarios_joining;
