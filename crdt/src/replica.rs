@@ -12,6 +12,7 @@
 mod acts;
 mod author;
 mod confirming;
+pub mod council;
 mod denials;
 mod documents;
 pub mod effect;
@@ -35,6 +36,7 @@ mod posts;
 mod prekeys;
 pub mod preview;
 mod reading;
+mod retention;
 mod rewriting;
 mod rollback;
 mod sessions;
@@ -119,8 +121,8 @@ pub struct Replica {
     welcomed: BTreeMap<EntryId, Envelope>,
     /// Welcomes whose keys were asked of the store.
     paying: BTreeMap<Load, DeviceId>,
-    /// Passports whose runs were asked of the store.
-    passports: BTreeMap<Load, SessionId>,
+    /// Passports whose runs were asked of the store, and for which streams.
+    passports: BTreeMap<Load, BTreeSet<SessionId>>,
     /// Acts of moderation by the member that they concern.
     acts: BTreeMap<MemberId, BTreeSet<EntryId>>,
     /// Whether content that could not be read may be readable now, and what of it is being read.
@@ -135,6 +137,8 @@ pub struct Replica {
     asked: Asked,
     /// A stream has just brought all that the other end had.
     synced: bool,
+    /// When was last looked for what is out of use (K7).
+    swept: Timestamp,
     next_tick: Timestamp,
     last_receipt: Timestamp,
     /// What the last receipt said.
@@ -167,6 +171,7 @@ impl Replica {
                 self.tick(now, &mut out);
                 self.confirm_erasures(now, &mut out);
                 self.rotate_prekey(now, rng, &mut out);
+                self.sweep(now, &mut out);
             }
             Input::Listening { addresses } => {
                 self.addresses = addresses;

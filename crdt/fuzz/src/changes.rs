@@ -7,9 +7,9 @@ mod edits;
 mod outcome;
 mod story;
 
-pub use edits::{chunk, contents};
+pub use edits::chunk;
 pub use outcome::{Outcome, Side};
-pub use story::{Story, stories};
+pub use story::{author, stories};
 
 use super::script::Script;
 

@@ -27,7 +27,7 @@ pub fn evaluator(data: &[u8]) {
     while !script.is_over() && acts.entries.len() < ACTS {
         acts.act(&mut script);
     }
-    if held % 4 == 0 && !acts.entries.is_empty() {
+    if held.is_multiple_of(4) && !acts.entries.is_empty() {
         // One entry is missing, and with it all that follows on it.
         let gone = usize::from(held / 4) % acts.entries.len();
         acts.entries.remove(gone);

@@ -9,6 +9,7 @@ pub mod content;
 pub mod decoders;
 pub mod evaluator;
 pub mod script;
+pub mod session;
 
 #[path = "../../tests/fixtures/content.rs"]
 mod fixtures;
@@ -17,7 +18,7 @@ mod fixtures;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target. Each has a file in `fuzz_targets` and a folder in `corpus`.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     ("header", decoders::header),
     ("control", decoders::control),
     ("run", decoders::run),
@@ -32,6 +33,7 @@ pub const TARGETS: [Target; 14] = [
     ("change", changes::change),
     ("raw_change", changes::raw_change),
     ("evaluator", evaluator::evaluator),
+    ("session", session::session),
 ];
 
 /// Panics that Automerge has on crafted changes are caught and mean "refused": they are not printed,

@@ -1,6 +1,6 @@
 //! Conferring, ending and saying again: the acts that change who stands where (A1-A5).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand_core::CryptoRng;
 
@@ -30,8 +30,21 @@ impl Replica {
         out: &mut Outcome,
     ) -> Result<Reply, Refused> {
         let (issuer, control) = self.conferral(subject, rank)?;
+        let back = self.authority.rank_of(&subject).is_none();
         let id = self.write_control(now, issuer, &control, out)?;
         self.refresh(out);
+        let standing = self.authority.members().get(&subject);
+        let devices = standing.map(|standing| standing.devices.clone()).unwrap_or_default();
+        for device in devices {
+            if back {
+                // Whoever comes back lacks what was shared while they were gone (K3, K6).
+                self.owe_welcome(device, out);
+            } else {
+                // Others may have ended the grant that this one replaces and written since.
+                self.owe(device, BTreeSet::new(), out);
+            }
+        }
+        self.pay_welcomes(out);
         Ok(Reply::Entry(id))
     }
 

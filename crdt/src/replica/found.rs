@@ -295,6 +295,7 @@ impl Replica {
             introduction_due: false,
             asked: Asked::default(),
             synced: false,
+            swept: Timestamp::default(),
             next_tick: Timestamp::default(),
             last_receipt: Timestamp::default(),
             last_shown: None,

@@ -185,6 +185,8 @@ impl Replica {
     pub(crate) fn refresh(&mut self, out: &mut Outcome) {
         let before = std::mem::replace(&mut self.authority, Authority::evaluate(&self.set));
         if before.digest() == self.authority.digest() {
+            // The head of a cut has come: who stands where is the same, what counts is not (A4).
+            self.follow_counting(&before);
             return;
         }
         out.notify(Event::Authority);

@@ -42,23 +42,10 @@ impl Replica {
         if let Some(epoch) = self.chosen.get(&audience) {
             return Ok(*epoch);
         }
-        let recipients = self.recipients(audience);
-        let readers: BTreeSet<DeviceId> = recipients.keys().copied().collect();
-        let counted = self.all_mints().filter_map(|(id, mint)| {
-            // Whoever mints for an audience is of it: a mint of someone else's may name a secret
-            // that they know.
-            let (minter, _) = self.set.place_of(id)?;
-            let seen = self.set.slot(id)?.seen;
-            let fits = mint.audience == audience
-                && readers.contains(&minter)
-                && mint.is_for_exactly(&readers)
-                && self.authority.counting(&self.set, id).counts()
-                && self.minted(mint.epoch).is_some_and(|(for_whom, _)| for_whom == audience);
-            fits.then_some((mint, seen))
-        });
-        let epoch = match self.keyring.choose(counted, audience, &readers) {
+        let epoch = match self.usable(audience) {
             Some(epoch) => epoch,
             None => {
+                let recipients = self.recipients(audience);
                 let mint = self.mint(rng, audience, &recipients, out)?;
                 let epoch = mint.epoch;
                 let grant = self.grant_with(Abilities::READ, None, "to be a member")?;
@@ -70,6 +57,52 @@ impl Replica {
         };
         self.chosen.insert(audience, epoch);
         Ok(epoch)
+    }
+
+    /// Whether an epoch's secret may have come to a device that is no reader now: welcomes can carry
+    /// it on (K8), and in a group with history `all` later epochs do (K6). Then what is written must
+    /// not be sealed under it, though it was minted for just those who are readers now.
+    fn went_further(&self, epoch: &Mint, seen: u32, readers: &BTreeSet<DeviceId>) -> bool {
+        let later = |id: &EntryId| self.set.slot(id).is_some_and(|slot| slot.seen >= seen);
+        let member = |device: &DeviceId| self.authority.member_of(device);
+        // Who is not of the moderators is welcomed to nothing of theirs.
+        let of_audience = |device: &DeviceId| {
+            epoch.audience == Audience::Readers
+                || readers.iter().any(|reader| member(reader) == member(device))
+        };
+        self.set.control().iter().any(|(id, control)| match control {
+            Control::Welcome(Welcome { recipient, .. }) => {
+                !readers.contains(recipient) && later(id) && of_audience(recipient)
+            }
+            _ => mint_of(control).is_some_and(|mint| {
+                let named = readers.len().saturating_sub(mint.missing(readers).count());
+                let others = mint.wraps.len() > named;
+                others
+                    && !mint.history.as_slice().is_empty()
+                    && mint.audience == epoch.audience
+                    && mint.epoch != epoch.epoch
+                    && later(id)
+            }),
+        })
+    }
+
+    /// The epoch that a writer would use for an audience, of those that are held (K2).
+    pub(crate) fn usable(&self, audience: Audience) -> Option<EpochId> {
+        let readers: BTreeSet<DeviceId> = self.recipients(audience).into_keys().collect();
+        let counted = self.all_mints().filter_map(|(id, mint)| {
+            // Whoever mints for an audience is of it: a mint of someone else's may name a secret
+            // that they know.
+            let (minter, _) = self.set.place_of(id)?;
+            let seen = self.set.slot(id)?.seen;
+            let fits = mint.audience == audience
+                && readers.contains(&minter)
+                && mint.is_for_exactly(&readers)
+                && self.authority.counting(&self.set, id).counts()
+                && !self.went_further(mint, seen, &readers)
+                && self.minted(mint.epoch).is_some_and(|(for_whom, _)| for_whom == audience);
+            fits.then_some((mint, seen))
+        });
+        self.keyring.choose(counted, audience, &readers)
     }
 
     /// Mints an epoch and keeps its secret. The caller writes the entry that carries it.
@@ -165,6 +198,11 @@ impl Replica {
                     .iter()
                     .find_map(|own| self.keyring.learn_mint(group, minter, *own, mint).ok());
                 for epoch in opened.unwrap_or_default() {
+                    if self.persona.retention.forgot(&epoch) {
+                        // Someone carries on what was destroyed here.
+                        self.keyring.forget_epoch(epoch);
+                        continue;
+                    }
                     learnt = true;
                     if let Some(secret) = self.keyring.epoch(epoch) {
                         let secret = Zeroizing::new(*secret.as_bytes());
@@ -190,6 +228,8 @@ impl Replica {
 
     fn learn_welcome(&mut self, keys: &Keys, out: &mut Outcome) {
         for epoch in self.keyring.learn_epochs(self.persona.group, keys) {
+            self.persona.retention.remember(&epoch);
+            out.persona_changed = true;
             if let Some(secret) = self.keyring.epoch(epoch) {
                 out.write(Write::Epoch { epoch, secret: Zeroizing::new(*secret.as_bytes()) });
             }
@@ -234,6 +274,7 @@ impl Replica {
             .into_iter()
             .flat_map(|kind| self.documents.of_kind(kind))
             .flat_map(|(_, document)| document.entries.iter().copied())
+            .chain(self.readable_without_epoch())
             .take(WELCOMED_ENTRIES)
             .collect();
         self.owe(device, entries, out);
@@ -274,6 +315,10 @@ impl Replica {
                 continue;
             }
             let load = Load::Entries(entries.iter().copied().collect());
+            // Another device is owed the same: this one has its turn at the next tick.
+            if self.paying.contains_key(&load) {
+                continue;
+            }
             self.paying.insert(load.clone(), *device);
             out.effect(Effect::Load(load));
         }

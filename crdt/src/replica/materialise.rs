@@ -47,15 +47,17 @@ impl Replica {
             if let Load::Entries(paid) = load {
                 self.write_welcome(now, rng, (device, paid), &entries, out);
             }
-        } else if let Some(session) = self.passports.remove(load) {
-            self.show_passport(session, &entries, out);
+        } else if let Some(sessions) = self.passports.remove(load) {
+            for session in sessions {
+                self.show_passport(session, &entries, out);
+            }
         } else if let Load::Document(document) = load {
             self.documents.loaded(document);
             self.read_voided(now, rng, document, &entries, out);
             if !self.write_anew(now, rng, *document, &entries, out) {
                 self.build(now, rng, *document, entries, out);
             }
-        } else {
+        } else if self.retrying.as_ref() == Some(load) {
             self.retrying = None;
             let entries = entries.into_iter().map(|stored| {
                 Entry {
@@ -87,6 +89,7 @@ impl Replica {
         if let Some(erasure) = self.authority.erased(&created).filter(|erasure| erasure.final_) {
             let changes: Vec<EntryId> = erasure.changes.iter().copied().collect();
             self.erase(document, created, kind, &changes, entries, out);
+            self.refuse_edits(document, out);
             return;
         }
         let reads = self.read_all(kind, entries);

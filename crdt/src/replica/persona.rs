@@ -15,6 +15,7 @@ use crate::epoch::keyring::KEPT_PREKEYS;
 use crate::id::{DeviceId, EntryId, GroupId, InviteId, MemberId, PublicKey, RequestId};
 use crate::identity::member::MemberKey;
 use crate::replica::prekeys::Help;
+use crate::replica::retention::Retention;
 use crate::replica::rollback::Rollback;
 use crate::time::Timestamp;
 
@@ -50,6 +51,10 @@ pub(crate) struct Persona {
     pub(crate) help: Help,
     /// Devices that this persona has moved on from (I4).
     pub(crate) rollback: Rollback,
+    /// What came out of use (K7).
+    pub(crate) retention: Retention,
+    /// Secret halves of the request keys of invites whose epoch's secret is gone (K7).
+    pub(crate) request_secrets: BTreeMap<InviteId, Zeroizing<[u8; 32]>>,
     pub(crate) state: ReplicaState,
     /// The last time that this device put on anything (C6).
     pub(crate) clock: Timestamp,
@@ -105,6 +110,9 @@ struct Record {
     #[zeroize(skip)]
     rollback: Rollback,
     #[zeroize(skip)]
+    retention: Retention,
+    request_secrets: Vec<([u8; 32], [u8; 32])>,
+    #[zeroize(skip)]
     state: ReplicaState,
     #[zeroize(skip)]
     clock: Timestamp,
@@ -137,6 +145,8 @@ impl Persona {
             rotation: Rotation::None,
             help: Help::default(),
             rollback: Rollback::default(),
+            retention: Retention::default(),
+            request_secrets: BTreeMap::new(),
             state: ReplicaState::Waiting,
             clock: Timestamp::default(),
             joining: None,
@@ -200,6 +210,12 @@ impl Persona {
             rotation: self.rotation,
             help: self.help.clone(),
             rollback: self.rollback.clone(),
+            retention: self.retention.clone(),
+            request_secrets: self
+                .request_secrets
+                .iter()
+                .map(|(invite, secret)| (*invite.as_bytes(), **secret))
+                .collect(),
             state: self.state,
             clock: self.clock,
             joining: self
@@ -243,6 +259,12 @@ impl Persona {
             rotation: record.rotation,
             help: record.help.clone(),
             rollback: record.rollback.clone(),
+            retention: record.retention.clone(),
+            request_secrets: record
+                .request_secrets
+                .iter()
+                .map(|(invite, secret)| (InviteId::from_bytes(*invite), Zeroizing::new(*secret)))
+                .collect(),
             state: record.state,
             clock: record.clock,
             joining,

@@ -277,6 +277,15 @@ impl Replica {
         }
     }
 
+    /// The document was erased before what was to be changed in it could be: whoever asked is told.
+    pub(crate) fn refuse_edits(&mut self, document: DocumentId, out: &mut Outcome) {
+        for edit in self.edits.remove(&document).unwrap_or_default() {
+            if let Some(id) = edit.command {
+                out.reply(id, Err(Refused::Conflict("the post was erased".to_owned())));
+            }
+        }
+    }
+
     fn apply_edit<R: CryptoRng>(
         &mut self,
         now: Timestamp,

@@ -136,7 +136,8 @@ impl Replica {
         });
         let mut wanted: BTreeSet<EpochId> = unread.map(|(_, epoch)| *epoch).collect();
         let mut readers: BTreeMap<Audience, BTreeSet<DeviceId>> = BTreeMap::new();
-        for (id, mint) in self.all_mints().filter(|(_, mint)| !held(&mint.epoch)) {
+        let gone = |epoch: &EpochId| held(epoch) || self.persona.retention.forgot(epoch);
+        for (id, mint) in self.all_mints().filter(|(_, mint)| !gone(&mint.epoch)) {
             let readers = readers
                 .entry(mint.audience)
                 .or_insert_with(|| self.authority.readers(mint.audience).into_keys().collect());

@@ -288,8 +288,12 @@ impl Replica {
         let ask = refusal == Refusal::NotKnown && !std::mem::replace(&mut session.passport, true);
         match self.passport_load().filter(|_| ask) {
             Some(load) => {
-                self.passports.insert(load.clone(), id);
-                out.effect(Effect::Load(load));
+                let sessions = self.passports.entry(load.clone()).or_default();
+                // For several at once it is read once.
+                if sessions.is_empty() {
+                    out.effect(Effect::Load(load));
+                }
+                sessions.insert(id);
             }
             None => self.end(id, out),
         }

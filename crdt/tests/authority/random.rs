@@ -234,9 +234,12 @@ impl Story {
             }
         }
         let mut grant = granting(subject, rank, &cites);
-        if self.dice.chance(96) {
-            grant.abilities = Abilities::ALL;
-        }
+        grant.abilities = match self.dice.roll(100) {
+            0..3 => Abilities::usual(rank),
+            // A high rank that may appoint and not remove.
+            3..8 => Abilities::usual(Rank::Member).and(Abilities::ADMIT).and(Abilities::APPOINT),
+            _ => Abilities::ALL,
+        };
         grant
     }
 

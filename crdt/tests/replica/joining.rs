@@ -2,9 +2,11 @@
 
 use cairn_crdt::capability::grant::History;
 use cairn_crdt::capability::rank::Rank;
+use cairn_crdt::log::entry::Sealing;
 use cairn_crdt::replica::ReplicaState;
-use cairn_crdt::replica::effect::{Event, Row};
-use cairn_crdt::replica::input::Command;
+use cairn_crdt::replica::effect::{Effect, Event, Row};
+use cairn_crdt::replica::input::{Command, CutChoice, Input, Protocol, SessionEvent, SessionId};
+use cairn_crdt::sync::message::{Message, Refusal};
 
 use crate::community::Community;
 
@@ -135,4 +137,106 @@ fn k3_what_was_written_without_knowing_of_a_newcomer_reaches_it_by_a_welcome() {
     c.settle();
     c.assert_same(&[0, 1, late]);
     assert!(c.reads(late, "written while away"));
+}
+
+#[test]
+fn k3_two_newcomers_who_are_owed_the_same_are_each_welcomed_once() {
+    let mut c = Community::with_members(8, 2);
+    let thread = c.thread(0, "Evening", "hello");
+    c.settle();
+    c.unplug(1);
+    c.post(1, thread, "written while away");
+    let code = c.invite(0, Rank::Member, 2, true);
+    let first = c.join(code.clone());
+    let second = c.join(code);
+    c.connect(0, first);
+    c.connect(0, second);
+    c.settle();
+    c.connect(0, 1);
+    c.settle();
+    c.settle();
+    c.assert_same(&[0, 1, first, second]);
+    assert!(c.reads(first, "written while away") && c.reads(second, "written while away"));
+    let held = c.people[0].replica.held();
+    c.pass(600_000);
+    assert_eq!(c.people[0].replica.held(), held, "nothing is written any more");
+}
+
+#[test]
+fn s1_two_who_do_not_know_a_newcomer_are_each_shown_its_passport() {
+    let mut c = Community::with_members(9, 2);
+    let sessions = [SessionId(u64::MAX), SessionId(u64::MAX - 1)];
+    let mut effects = Vec::new();
+    for session in sessions {
+        let peer = c.key(0);
+        let opened = SessionEvent::Opened { peer, protocol: Protocol::Sync, initiated: true };
+        let refused = Message::Refused(Refusal::NotKnown).to_bytes();
+        for event in [opened, SessionEvent::Message(refused)] {
+            let input = Input::Session { session, event };
+            effects.extend(c.people[1].replica.handle(c.now, &mut c.rng, input));
+        }
+    }
+    let mut shown = Vec::new();
+    for effect in effects {
+        let Effect::Load(load) = effect else { continue };
+        let entries = c.people[1].store.load(&load);
+        let input = Input::Loaded { load, entries };
+        for effect in c.people[1].replica.handle(c.now, &mut c.rng, input) {
+            if let Effect::Send { session, message } = effect
+                && let Ok(Message::Passport(_)) = Message::from_bytes(&message)
+            {
+                shown.push(session);
+            }
+        }
+    }
+    shown.sort_unstable_by(|a, b| b.cmp(a));
+    assert_eq!(shown, sessions);
+}
+
+#[test]
+fn k3_whoever_comes_back_is_welcomed_to_what_was_shared_meanwhile() {
+    let mut c = Community::with_members(13, 3);
+    c.remove(0, 2, CutChoice::FromTip);
+    let agreement = Command::SetAgreement { name: "Circle".to_owned(), text: "Be kind".to_owned() };
+    c.ask(0, agreement).unwrap_or_else(|why| panic!("{why}"));
+    let pseudonym = "Heron".to_owned();
+    c.ask(1, Command::SetProfile { pseudonym }).unwrap_or_else(|why| panic!("{why}"));
+    c.thread(1, "Said meanwhile", "words");
+    c.settle();
+    let member = c.member(2);
+    c.ask(0, Command::Grant { member, rank: Rank::Member }).unwrap_or_else(|why| panic!("{why}"));
+    c.connect(0, 2);
+    c.settle();
+    c.assert_same(&[0, 1, 2]);
+    let shows = |row: &Row| match row {
+        Row::Agreement { text, .. } => text == "Be kind",
+        Row::Profile { pseudonym, .. } => pseudonym == "Heron",
+        Row::Post(post) => post.title.as_deref() == Some("Said meanwhile"),
+        _ => false,
+    };
+    assert_eq!(c.people[2].store.rows.values().filter(|row| shows(row)).count(), 3);
+    assert!(!c.reads(2, "words"), "what was said meanwhile was not for them");
+}
+
+#[test]
+fn k2_with_history_all_an_epoch_that_was_carried_on_is_not_used_again() {
+    let mut c = Community::found(14, History::All);
+    c.thread(0, "Evening", "hello");
+    let code = c.invite(0, Rank::Member, 1, true);
+    let late = c.join(code);
+    c.connect(0, late);
+    c.settle();
+    // Its own act: nobody minted an epoch for those who stay.
+    c.ask(late, Command::Leave).unwrap_or_else(|why| panic!("{why}"));
+    c.settle();
+    c.thread(0, "Later", "after it left");
+    let group = c.people[0].replica.group();
+    let held = c.people[late].store.snapshot(group).epochs;
+    let post = c.people[0].store.posts().into_iter().find(|post| post.body == "after it left");
+    let entry = &c.people[0].store.entries[&post.unwrap().created];
+    let Sealing::Sealed { epoch, .. } = entry.header.sealing else { panic!("not sealed") };
+    assert!(!held.iter().any(|(id, _)| *id == epoch), "whoever left has the key");
+    let minted = c.people[0].replica.held();
+    c.thread(0, "Later", "and again");
+    assert_eq!(c.people[0].replica.held(), minted + 2, "one epoch is enough");
 }

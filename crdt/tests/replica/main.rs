@@ -5,12 +5,14 @@
 #![expect(unreachable_pub, reason = "test code")]
 
 mod community;
+mod council;
 mod delivery;
 mod joining;
 mod moderation;
 mod prekeys;
 mod relay;
 mod removal;
+mod retention;
 mod rollback;
 mod scenarios_documents;
 mod scenarios_exchange;

@@ -2,8 +2,8 @@
 
 use cairn_crdt::capability::rank::Rank;
 use cairn_crdt::replica::ReplicaState;
-use cairn_crdt::replica::effect::{PostState, Reply, Row};
-use cairn_crdt::replica::input::{Command, CutChoice};
+use cairn_crdt::replica::effect::{Effect, PostState, Reply, Row};
+use cairn_crdt::replica::input::{Command, CommandId, CutChoice, Input};
 
 use crate::community::Community;
 
@@ -157,4 +157,80 @@ fn c5_an_erased_post_leaves_a_mark_and_no_words() {
     }
     let mark = c.people[0].store.posts().into_iter().find(|row| row.document == post).unwrap();
     assert_eq!(mark.state, PostState::Erased);
+}
+
+#[test]
+fn a4_what_a_cut_leaves_is_shown_again_once_its_head_has_come() {
+    let mut c = Community::with_members(18, 3);
+    let thread = c.thread(0, "Evening", "hello");
+    c.settle();
+    c.post(1, thread, "one");
+    c.settle();
+    assert!(c.reads(2, "one"));
+    c.unplug(2);
+    c.post(1, thread, "two");
+    c.settle();
+    let member = c.member(1);
+    c.ask(0, Command::Grant { member, rank: Rank::Moderator })
+        .unwrap_or_else(|why| panic!("{why}"));
+    // The promotion comes before the post that it names as the last under the old rank.
+    c.connect(0, 2);
+    c.settle();
+    c.assert_same(&[0, 1, 2]);
+    assert!(c.reads(0, "one") && c.reads(0, "two"));
+    assert!(c.reads(2, "two") && c.reads(2, "one"));
+}
+
+#[test]
+fn k3_who_is_promoted_by_one_and_removed_by_another_at_once_reads_what_was_written_between() {
+    let mut c = Community::with_members(19, 3);
+    let (member, moderator) = (c.member(2), c.member(1));
+    c.ask(0, Command::Grant { member: moderator, rank: Rank::Moderator })
+        .unwrap_or_else(|why| panic!("{why}"));
+    c.settle();
+    c.unplug(1);
+    let revoke = Command::Revoke { member, grant: None, cut: CutChoice::FromTip };
+    c.ask(0, revoke).unwrap_or_else(|why| panic!("{why}"));
+    let agreement = Command::SetAgreement { name: "Circle".to_owned(), text: "Be kind".to_owned() };
+    c.ask(0, agreement).unwrap_or_else(|why| panic!("{why}"));
+    // This moderator has heard of neither.
+    c.ask(1, Command::Grant { member, rank: Rank::Reader }).unwrap_or_else(|why| panic!("{why}"));
+    c.connect(0, 1);
+    c.settle();
+    c.connect(0, 2);
+    c.settle();
+    c.assert_same(&[0, 1, 2]);
+    assert_eq!(c.people[0].replica.authority().rank_of(&member), Some(Rank::Reader));
+    let new = |row: &Row| matches!(row, Row::Agreement { text, .. } if text == "Be kind");
+    assert!(c.people[2].store.rows.values().any(new));
+}
+
+#[test]
+fn c5_who_changes_a_post_that_is_being_erased_is_answered() {
+    let mut c = Community::with_members(20, 2);
+    let thread = c.thread(0, "Evening", "hello");
+    let post = c.post(0, thread, "too much");
+    let commands = [
+        Command::Edit { document: post, text: "far too much".to_owned() },
+        Command::Erase { document: post },
+    ];
+    let mut effects = Vec::new();
+    for (id, command) in (0..).map(CommandId).zip(commands) {
+        let input = Input::Command { id, command };
+        effects.extend(c.people[0].replica.handle(c.now, &mut c.rng, input));
+    }
+    let mut answered = Vec::new();
+    while let Some(effect) = (!effects.is_empty()).then(|| effects.remove(0)) {
+        match effect {
+            Effect::Persist(writes) => c.people[0].store.write(writes),
+            Effect::Reply { id, reply } => answered.push((id.0, reply.is_ok())),
+            Effect::Load(load) => {
+                let entries = c.people[0].store.load(&load);
+                let input = Input::Loaded { load, entries };
+                effects.extend(c.people[0].replica.handle(c.now, &mut c.rng, input));
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(answered, [(1, true), (0, false)]);
 }

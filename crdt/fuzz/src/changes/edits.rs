@@ -30,7 +30,7 @@ pub fn chunk(contents: &[u8]) -> Vec<u8> {
 }
 
 /// The contents of a change chunk.
-pub fn contents(bytes: &[u8]) -> &[u8] {
+fn contents(bytes: &[u8]) -> &[u8] {
     let length = bytes.iter().skip(9).position(|byte| byte & 0x80 == 0).unwrap_or(0);
     &bytes[10 + length..]
 }

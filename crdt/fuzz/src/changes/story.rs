@@ -10,7 +10,7 @@ use cairn_crdt::id::EntryId;
 use super::super::fixtures::{actor, agreement, at, created, edit, edited, entry, post, samples};
 
 /// The device with this number, in every story.
-pub(super) fn author(number: u8) -> Actor {
+pub fn author(number: u8) -> Actor {
     actor(number)
 }
 
@@ -45,7 +45,7 @@ impl Story {
         &self.expanded[place]
     }
 
-    pub(super) fn author_of(&self, place: usize) -> Actor {
+    pub fn author_of(&self, place: usize) -> Actor {
         author(self.authors[place])
     }
 }
