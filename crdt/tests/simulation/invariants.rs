@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cairn_crdt::authority::Authority;
 use cairn_crdt::capability::grant::History;
 use cairn_crdt::capability::rank::Rank;
-use cairn_crdt::id::{GrantId, MemberId};
+use cairn_crdt::id::{DocumentId, EntryId, GrantId, MemberId};
 use cairn_crdt::log::entry::Control;
 use cairn_crdt::log::set::LogSet;
 use cairn_crdt::replica::effect::{PostRow, PostState, Row};
@@ -195,17 +195,32 @@ impl World {
         }
     }
 
+    /// What both show is the same. Of a post, someone who was away lacks the changes that were not
+    /// written for them; what all share (K6) is the same for all.
     fn same_rows(&mut self, a: usize, b: usize) {
         let mut differs = None;
+        let opened = (self.opened(a), self.opened(b));
         for (document, row) in &self.people[a].store.rows {
             let Some(other) = self.people[b].store.rows.get(document) else { continue };
-            if untimed(row) != untimed(other) {
+            let all_of_it = opened.0.get(document) == opened.1.get(document);
+            if (all_of_it || is_for_all(row)) && untimed(row) != untimed(other) {
                 differs = Some(format!("{a} shows {row:?}, {b} shows {other:?}"));
             }
         }
         if let Some(what) = differs {
             self.fail("1", what);
         }
+    }
+
+    /// The changes of each document that someone could open.
+    fn opened(&self, who: usize) -> BTreeMap<DocumentId, BTreeSet<EntryId>> {
+        let mut opened: BTreeMap<DocumentId, BTreeSet<EntryId>> = BTreeMap::new();
+        for (id, kept) in &self.people[who].store.entries {
+            if let Some((document, _)) = kept.document {
+                opened.entry(document).or_default().insert(*id);
+            }
+        }
+        opened
     }
 
     /// 2: without the logs of those who never stood at a rank, everyone at that rank stands as
@@ -290,7 +305,7 @@ impl World {
             let Some(replica) = self.replica(who) else { continue };
             let (authority, set) = (replica.authority(), replica.set());
             for (entry, sealed) in &self.record.sealed {
-                let (true, Some(document)) = (sealed.creates, sealed.document) else { continue };
+                let Some(document) = sealed.document else { continue };
                 let meant = sealed.readers.contains(&person.member) && set.contains(entry);
                 if !meant
                     || !authority.counting(set, entry).counts()
@@ -298,7 +313,8 @@ impl World {
                 {
                     continue;
                 }
-                if !person.store.rows.contains_key(&document) {
+                let opened = person.store.entries.get(entry).is_some_and(|k| k.document.is_some());
+                if !opened || !person.store.rows.contains_key(&document) {
                     what = Some(format!("{who} cannot read {entry:?} of {}", sealed.by));
                 }
             }
@@ -460,6 +476,15 @@ fn standing_at(authority: &Authority, floor: Rank) -> BTreeMap<GrantId, (MemberI
     all.filter(|(_, _, capability)| capability.rank >= floor)
         .map(|(member, id, capability)| (*id, (*member, capability.rank)))
         .collect()
+}
+
+/// Whether everyone may read all of it, whenever they came (K6).
+fn is_for_all(row: &Row) -> bool {
+    match row {
+        Row::Post(post) => post.title.is_some(),
+        Row::Profile { .. } | Row::Agreement { .. } => true,
+        _ => false,
+    }
 }
 
 /// A row without what is each replica's own: when it came.
