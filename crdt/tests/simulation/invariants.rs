@@ -304,17 +304,24 @@ impl World {
             let person = &self.people[who];
             let Some(replica) = self.replica(who) else { continue };
             let (authority, set) = (replica.authority(), replica.set());
+            let created: BTreeMap<DocumentId, &EntryId> = self
+                .record
+                .sealed
+                .iter()
+                .filter(|(_, sealed)| sealed.creates)
+                .filter_map(|(entry, sealed)| Some((sealed.document?, entry)))
+                .collect();
             for (entry, sealed) in &self.record.sealed {
                 let Some(document) = sealed.document else { continue };
-                let meant = sealed.readers.contains(&person.member) && set.contains(entry);
-                if !meant
-                    || !authority.counting(set, entry).counts()
-                    || authority.erased(entry).is_some()
-                {
+                let counts = set.contains(entry) && authority.counting(set, entry).counts();
+                let first = created.get(&document);
+                let erased = first.is_some_and(|first| authority.erased(first).is_some());
+                if !counts || erased || !sealed.readers.contains(&person.member) {
                     continue;
                 }
                 let opened = person.store.entries.get(entry).is_some_and(|k| k.document.is_some());
-                if !opened || !person.store.rows.contains_key(&document) {
+                let shown = !sealed.creates || person.store.rows.contains_key(&document);
+                if !opened || !shown {
                     what = Some(format!("{who} cannot read {entry:?} of {}", sealed.by));
                 }
             }
