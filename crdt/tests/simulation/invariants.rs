@@ -263,6 +263,8 @@ impl World {
     /// 4: whoever the author did not count as a reader has no key to it.
     fn sealed_stays_sealed(&mut self) {
         let mut what = None;
+        let traitors = self.people.iter().filter(|person| !person.honest);
+        let traitors: BTreeSet<MemberId> = traitors.map(|person| person.member).collect();
         for (who, person) in self.people.iter().enumerate() {
             let epochs: BTreeSet<_> = person
                 .store
@@ -272,7 +274,11 @@ impl World {
                 .map(|(epoch, _)| epoch)
                 .collect();
             for (entry, sealed) in &self.record.sealed {
-                if sealed.by == who || sealed.readers.contains(&person.member) {
+                // A reader that means no good may tell anyone.
+                let told = |reader: &MemberId| traitors.contains(reader);
+                let own = self.people[sealed.by].member == person.member;
+                let meant = own || sealed.readers.contains(&person.member);
+                if meant || sealed.readers.iter().any(told) {
                     continue;
                 }
                 let later =
@@ -283,11 +289,11 @@ impl World {
                 let unknown = !sealed.known.contains(&person.member)
                     && self.record.last_member.contains_key(&person.member);
                 let may_hold = self.history == History::All && (later || unknown);
-                if held && !may_hold && self.people[sealed.by].honest {
+                if held && !may_hold {
                     what = Some(format!("{who} has the epoch of {entry:?}, not written for it"));
                 }
                 let read = person.store.entries.get(entry).is_some_and(|k| k.envelope.is_some());
-                if read && !later && self.people[sealed.by].honest {
+                if read && !later {
                     what = Some(format!("{who} reads {entry:?}, not written for it"));
                 }
             }
@@ -316,7 +322,9 @@ impl World {
                 let counts = set.contains(entry) && authority.counting(set, entry).counts();
                 let first = created.get(&document);
                 let erased = first.is_some_and(|first| authority.erased(first).is_some());
-                if !counts || erased || !sealed.readers.contains(&person.member) {
+                // Who has two faces may show one of them to nobody any more.
+                let honest = self.people[sealed.by].honest;
+                if !counts || erased || !honest || !sealed.readers.contains(&person.member) {
                     continue;
                 }
                 let opened = person.store.entries.get(entry).is_some_and(|k| k.document.is_some());
