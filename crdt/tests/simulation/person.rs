@@ -60,7 +60,7 @@ pub struct Person {
     pub device: DeviceId,
     /// If this is a second copy of someone's machine: whose.
     pub face_of: Option<usize>,
-    /// Whether it never equivocated and its disk was never put back.
+    /// Whether it never withheld or equivocated and its disk was never put back.
     pub honest: bool,
     pub withheld: Option<Withheld>,
     /// Gossip that it has heard: gossip does not bring it again, as a rule.
