@@ -33,9 +33,12 @@ mod passport;
 mod peers;
 mod persona;
 mod posts;
+mod prekeys;
 pub mod preview;
 mod reading;
+mod retention;
 mod rewriting;
+mod rollback;
 mod sessions;
 pub mod snapshot;
 
@@ -69,6 +72,7 @@ use outcome::Outcome;
 use peers::Peers;
 use persona::Persona;
 use posts::PendingEdit;
+use prekeys::Asked;
 use rewriting::Rewriting;
 
 /// Milliseconds between two looks at what is due.
@@ -129,8 +133,12 @@ pub struct Replica {
     addresses: Vec<Vec<u8>>,
     /// This replica became a member and has not introduced itself yet.
     introduction_due: bool,
+    /// Whom this replica has asked for keys lately (K8).
+    asked: Asked,
     /// A stream has just brought all that the other end had.
     synced: bool,
+    /// When was last looked for what is out of use (K7).
+    swept: Timestamp,
     next_tick: Timestamp,
     last_receipt: Timestamp,
     /// What the last receipt said.
@@ -162,6 +170,8 @@ impl Replica {
             Input::Timer(Timer::Tick) => {
                 self.tick(now, &mut out);
                 self.confirm_erasures(now, &mut out);
+                self.rotate_prekey(now, rng, &mut out);
+                self.sweep(now, &mut out);
             }
             Input::Listening { addresses } => {
                 self.addresses = addresses;
@@ -173,6 +183,7 @@ impl Replica {
             // that it was admitted with, and not under one of its own.
             self.publish_profile(now, rng, None, None, &mut out);
         }
+        self.move_on(now, rng, &mut out);
         self.settle(now, &mut out);
         out.finish(&self.persona)
     }

@@ -51,7 +51,7 @@ pub(super) fn between(before: &Authority, after: &Authority) -> Changes {
     }
     let hidden = (&before.documents.hidden, &after.documents.hidden);
     for id in hidden.0.keys().chain(hidden.1.keys()) {
-        if hidden.0.contains_key(id) != hidden.1.contains_key(id) {
+        if hidden.0.get(id) != hidden.1.get(id) {
             changes.documents.insert(*id);
         }
     }

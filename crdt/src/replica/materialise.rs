@@ -54,7 +54,9 @@ impl Replica {
         } else if let Load::Document(document) = load {
             self.documents.loaded(document);
             self.read_voided(now, rng, document, &entries, out);
-            self.build(now, rng, *document, entries, out);
+            if !self.write_anew(now, rng, *document, &entries, out) {
+                self.build(now, rng, *document, entries, out);
+            }
         } else if self.retrying.as_ref() == Some(load) {
             self.retrying = None;
             let entries = entries.into_iter().map(|stored| {

@@ -44,6 +44,8 @@ pub struct Community {
     gossiped: BTreeMap<GossipToken, (usize, usize, Vec<u8>)>,
     next: u64,
     reply: Option<Result<Reply, Refused>>,
+    /// Whose node goes by another transport key from now on (I4).
+    moved: BTreeSet<usize>,
 }
 
 pub const START: Timestamp = Timestamp::from_millis(1_790_000_000_000);
@@ -72,6 +74,7 @@ impl Community {
             gossiped: BTreeMap::new(),
             next: 0,
             reply: None,
+            moved: BTreeSet::new(),
         };
         community.add(replica, effects);
         community
@@ -272,6 +275,23 @@ impl Community {
         assert!(given.all(|entry| held.contains(entry)), "{to} did not take it all");
     }
 
+    /// A person's node is read from its store, and connected again with whom it was.
+    pub fn reconnect(&mut self, who: usize) {
+        let linked = self.links.iter().filter(|(a, b)| *a == who || *b == who);
+        let linked: Vec<usize> = linked.map(|(a, b)| if *a == who { *b } else { *a }).collect();
+        self.restart(who);
+        for other in linked {
+            self.connect(who, other);
+        }
+    }
+
+    /// Sets a person's disk back to what it was.
+    pub fn set_back(&mut self, who: usize, store: Store) {
+        self.unplug(who);
+        self.people[who].store = store;
+        self.restart(who);
+    }
+
     pub fn event(&mut self, who: usize, session: SessionId, event: SessionEvent) {
         self.inputs.push_back((who, Input::Session { session, event }));
     }
@@ -298,12 +318,11 @@ impl Community {
                     }
                 }
                 Effect::Open { peer, protocol } => {
-                    let Some(other) = (0..self.people.len()).find(|p| self.key(*p) == peer) else {
+                    let linked = |p: &usize| self.links.contains(&(who.min(*p), who.max(*p)));
+                    let mut people = 0..self.people.len();
+                    let Some(other) = people.find(|p| self.key(*p) == peer && linked(p)) else {
                         continue;
                     };
-                    if !self.links.contains(&(who.min(other), who.max(other))) {
-                        continue;
-                    }
                     let (mine, theirs) = (SessionId(self.fresh()), SessionId(self.fresh()));
                     self.streams.insert(mine, (who, other, theirs));
                     self.streams.insert(theirs, (other, who, mine));
@@ -334,6 +353,9 @@ impl Community {
                 Effect::Timer { at, .. } => self.people[who].timer = Some(at),
                 Effect::Reply { reply, .. } => self.reply = Some(reply),
                 Effect::Notify(event) => self.people[who].events.push(event),
+                Effect::Identity => {
+                    self.moved.insert(who);
+                }
                 Effect::Seek { .. } | Effect::Forget { .. } => {}
             }
         }
@@ -373,6 +395,9 @@ impl Community {
             assert!(steps < 2_000_000, "the replicas never come to rest");
             let effects = self.people[who].replica.handle(self.now, &mut self.rng, input);
             self.perform(who, effects);
+            while let Some(who) = self.moved.pop_first() {
+                self.reconnect(who);
+            }
         }
     }
 

@@ -170,12 +170,12 @@ fn a6_a_founder_selects_the_branch_that_counts() {
     c.settle();
     let before = c.people[2].store.clone();
     c.disconnect(2, 3);
+    c.disconnect(0, 3);
     let one = c.post(2, thread, "one branch");
     c.settle();
     let one = c.people[0].replica.created(&one).unwrap();
     // The same log goes on elsewhere from before that, and only person 3 hears of it.
     c.unplug(2);
-    c.disconnect(0, 3);
     c.people[2].store = before;
     c.restart(2);
     c.post(2, thread, "another branch");

@@ -234,3 +234,34 @@ fn c5_who_changes_a_post_that_is_being_erased_is_answered() {
     }
     assert_eq!(answered, [(1, true), (0, false)]);
 }
+
+#[test]
+fn c5_of_two_hides_all_show_the_same() {
+    for seed in 0..4 {
+        let mut c = Community::with_members(21 + seed, 3);
+        let member = c.member(1);
+        c.ask(0, Command::Grant { member, rank: Rank::Moderator })
+            .unwrap_or_else(|why| panic!("{why}"));
+        let thread = c.thread(0, "Evening", "hello");
+        c.settle();
+        let document = c.post(2, thread, "too much");
+        c.settle();
+        for who in [0, 1] {
+            let (rule, reason) = ("Be kind".to_owned(), format!("{who}"));
+            c.ask(who, Command::Hide { document, rule, reason })
+                .unwrap_or_else(|why| panic!("{why}"));
+            c.settle();
+        }
+        let state = |who: usize| {
+            let posts = c.people[who].store.posts();
+            posts.iter().find(|post| post.document == document).map(|post| post.state)
+        };
+        let hidden = c.people[0]
+            .replica
+            .authority()
+            .hidden(&c.people[0].replica.created(&document).unwrap());
+        for who in [0, 1, 2] {
+            assert_eq!(state(who), hidden.map(PostState::Hidden), "{who}");
+        }
+    }
+}

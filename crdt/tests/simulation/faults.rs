@@ -67,6 +67,7 @@ impl World {
                 let (who, whose) = (self.anyone(who), self.anyone(whose));
                 let of = self.people[whose].device;
                 self.people[who].withheld = Some(Withheld { of, from });
+                self.people[who].honest = false;
             }
             Act::Equivocate { who } => self.equivocate(self.anyone(who)),
             Act::Hostile { at, as_whom, what } => self.hostile(self.anyone(at), as_whom, what),

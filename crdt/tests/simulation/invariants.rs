@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cairn_crdt::authority::Authority;
 use cairn_crdt::capability::grant::History;
 use cairn_crdt::capability::rank::Rank;
-use cairn_crdt::id::{GrantId, MemberId};
+use cairn_crdt::id::{DocumentId, EntryId, GrantId, MemberId};
 use cairn_crdt::log::entry::Control;
 use cairn_crdt::log::set::LogSet;
 use cairn_crdt::replica::effect::{PostRow, PostState, Row};
@@ -195,17 +195,32 @@ impl World {
         }
     }
 
+    /// What both show is the same. Of a post, someone who was away lacks the changes that were not
+    /// written for them; what all share (K6) is the same for all.
     fn same_rows(&mut self, a: usize, b: usize) {
         let mut differs = None;
+        let opened = (self.opened(a), self.opened(b));
         for (document, row) in &self.people[a].store.rows {
             let Some(other) = self.people[b].store.rows.get(document) else { continue };
-            if untimed(row) != untimed(other) {
+            let all_of_it = opened.0.get(document) == opened.1.get(document);
+            if (all_of_it || is_for_all(row)) && untimed(row) != untimed(other) {
                 differs = Some(format!("{a} shows {row:?}, {b} shows {other:?}"));
             }
         }
         if let Some(what) = differs {
             self.fail("1", what);
         }
+    }
+
+    /// The changes of each document that someone could open.
+    fn opened(&self, who: usize) -> BTreeMap<DocumentId, BTreeSet<EntryId>> {
+        let mut opened: BTreeMap<DocumentId, BTreeSet<EntryId>> = BTreeMap::new();
+        for (id, kept) in &self.people[who].store.entries {
+            if let Some((document, _)) = kept.document {
+                opened.entry(document).or_default().insert(*id);
+            }
+        }
+        opened
     }
 
     /// 2: without the logs of those who never stood at a rank, everyone at that rank stands as
@@ -248,6 +263,8 @@ impl World {
     /// 4: whoever the author did not count as a reader has no key to it.
     fn sealed_stays_sealed(&mut self) {
         let mut what = None;
+        let traitors = self.people.iter().filter(|person| !person.honest);
+        let traitors: BTreeSet<MemberId> = traitors.map(|person| person.member).collect();
         for (who, person) in self.people.iter().enumerate() {
             let epochs: BTreeSet<_> = person
                 .store
@@ -257,7 +274,11 @@ impl World {
                 .map(|(epoch, _)| epoch)
                 .collect();
             for (entry, sealed) in &self.record.sealed {
-                if sealed.by == who || sealed.readers.contains(&person.member) {
+                // A reader that means no good may tell anyone.
+                let told = |reader: &MemberId| traitors.contains(reader);
+                let own = self.people[sealed.by].member == person.member;
+                let meant = own || sealed.readers.contains(&person.member);
+                if meant || sealed.readers.iter().any(told) {
                     continue;
                 }
                 let later =
@@ -268,11 +289,11 @@ impl World {
                 let unknown = !sealed.known.contains(&person.member)
                     && self.record.last_member.contains_key(&person.member);
                 let may_hold = self.history == History::All && (later || unknown);
-                if held && !may_hold && self.people[sealed.by].honest {
+                if held && !may_hold {
                     what = Some(format!("{who} has the epoch of {entry:?}, not written for it"));
                 }
                 let read = person.store.entries.get(entry).is_some_and(|k| k.envelope.is_some());
-                if read && !later && self.people[sealed.by].honest {
+                if read && !later {
                     what = Some(format!("{who} reads {entry:?}, not written for it"));
                 }
             }
@@ -289,16 +310,26 @@ impl World {
             let person = &self.people[who];
             let Some(replica) = self.replica(who) else { continue };
             let (authority, set) = (replica.authority(), replica.set());
+            let created: BTreeMap<DocumentId, &EntryId> = self
+                .record
+                .sealed
+                .iter()
+                .filter(|(_, sealed)| sealed.creates)
+                .filter_map(|(entry, sealed)| Some((sealed.document?, entry)))
+                .collect();
             for (entry, sealed) in &self.record.sealed {
-                let (true, Some(document)) = (sealed.creates, sealed.document) else { continue };
-                let meant = sealed.readers.contains(&person.member) && set.contains(entry);
-                if !meant
-                    || !authority.counting(set, entry).counts()
-                    || authority.erased(entry).is_some()
-                {
+                let Some(document) = sealed.document else { continue };
+                let counts = set.contains(entry) && authority.counting(set, entry).counts();
+                let first = created.get(&document);
+                let erased = first.is_some_and(|first| authority.erased(first).is_some());
+                // Who has two faces may show one of them to nobody any more.
+                let honest = self.people[sealed.by].honest;
+                if !counts || erased || !honest || !sealed.readers.contains(&person.member) {
                     continue;
                 }
-                if !person.store.rows.contains_key(&document) {
+                let opened = person.store.entries.get(entry).is_some_and(|k| k.document.is_some());
+                let shown = !sealed.creates || person.store.rows.contains_key(&document);
+                if !opened || !shown {
                     what = Some(format!("{who} cannot read {entry:?} of {}", sealed.by));
                 }
             }
@@ -460,6 +491,15 @@ fn standing_at(authority: &Authority, floor: Rank) -> BTreeMap<GrantId, (MemberI
     all.filter(|(_, _, capability)| capability.rank >= floor)
         .map(|(member, id, capability)| (*id, (*member, capability.rank)))
         .collect()
+}
+
+/// Whether everyone may read all of it, whenever they came (K6).
+fn is_for_all(row: &Row) -> bool {
+    match row {
+        Row::Post(post) => post.title.is_some(),
+        Row::Profile { .. } | Row::Agreement { .. } => true,
+        _ => false,
+    }
 }
 
 /// A row without what is each replica's own: when it came.

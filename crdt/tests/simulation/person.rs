@@ -54,11 +54,13 @@ pub struct Person {
     /// When it is to be woken: the number of the wake that counts, and its true time.
     pub wake: Option<(u64, u64)>,
     pub key: TransportKey,
+    /// The key that others know it by until its network has the new one (I4).
+    pub went_by: TransportKey,
     pub member: MemberId,
     pub device: DeviceId,
     /// If this is a second copy of someone's machine: whose.
     pub face_of: Option<usize>,
-    /// Whether it never equivocated and its disk was never put back.
+    /// Whether it never withheld or equivocated and its disk was never put back.
     pub honest: bool,
     pub withheld: Option<Withheld>,
     /// Gossip that it has heard: gossip does not bring it again, as a rule.
@@ -81,6 +83,7 @@ impl Person {
             members: BTreeSet::new(),
             wake: None,
             key: key_of(&replica),
+            went_by: key_of(&replica),
             member: replica.member(),
             device: replica.device(),
             face_of: None,

@@ -69,7 +69,8 @@ impl Record {
         let known = authority.devices().values().map(|device| device.member);
         let known = known.filter(|member| authority.was_member(member)).collect();
         let sealed = Sealed { by, at, epoch, document: None, creates: false, readers, known };
-        self.sealed.insert(entry, sealed);
+        // A second face is also told of what the first one wrote.
+        self.sealed.entry(entry).or_insert(sealed);
     }
 
     pub fn of_document(&mut self, by: usize, entry: EntryId, document: DocumentId, creates: bool) {
