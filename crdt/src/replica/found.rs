@@ -196,6 +196,9 @@ impl Replica {
             }
         }
         replica.authority = Authority::evaluate(&replica.set);
+        for document in replica.documents.all().collect::<Vec<_>>() {
+            replica.settle_creation(document);
+        }
         let mut out = Outcome::default();
         replica.come_back(&mut out);
         replica.settle(now, &mut out);

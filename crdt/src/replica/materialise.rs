@@ -80,6 +80,7 @@ impl Replica {
         entries: Vec<Stored>,
         out: &mut Outcome,
     ) {
+        self.settle_creation(document);
         let Some((created, kind)) = self.documents.get(&document).and_then(|known| known.created)
         else {
             return;
@@ -100,7 +101,8 @@ impl Replica {
         let rebuilt = rebuild::rebuild(kind, &standing);
         for read in &reads {
             let written = Some(read.change.written());
-            out.write(envelope_write(read.id, &read.envelope, written));
+            let creates = read.envelope.creation.map(|creation| creation.kind);
+            out.write(envelope_write(read.id, &read.envelope, creates, written));
         }
         let first = reads.iter().find(|read| read.id == created);
         let row = match (first, &rebuilt.view) {
@@ -343,12 +345,13 @@ impl Replica {
 pub(crate) fn envelope_write(
     entry: EntryId,
     envelope: &Envelope,
+    creates: Option<DocumentKind>,
     written: Option<Timestamp>,
 ) -> Write {
     Write::Envelope {
         entry,
         document: envelope.document,
-        creates: envelope.creation.map(|creation| creation.kind.number()),
+        creates: creates.map(DocumentKind::number),
         written,
         envelope: Zeroizing::new(codec::encode(envelope)),
     }

@@ -6,6 +6,7 @@
 
 mod community;
 mod delivery;
+mod forged;
 mod joining;
 mod moderation;
 mod relay;
