@@ -275,7 +275,7 @@ impl Replica {
         u64::try_from(self.documents.missing().len()).unwrap_or(u64::MAX)
     }
 
-    /// How many content entries are held that this device has no key for or that do not count.
+    /// How many content entries are held that this device has no key for.
     #[must_use]
     pub fn unread(&self) -> u64 {
         u64::try_from(self.documents.unread().len()).unwrap_or(u64::MAX)

@@ -314,17 +314,6 @@ impl Replica {
         let pending = PendingEdit { command: None, edit };
         self.edits.entry(document).or_default().insert(0, pending);
     }
-
-    /// After a restart: of several entries that create one document the one that counts did.
-    pub(crate) fn settle_creations(&mut self, created: &[(EntryId, DocumentId, DocumentKind)]) {
-        for (entry, document, kind) in created {
-            let known = self.documents.get(document).and_then(|known| known.created);
-            let other = known.is_some_and(|(known, _)| known != *entry);
-            if other && self.authority.counting(&self.set, entry).counts() {
-                self.documents.read(*entry, *document, Some(*kind));
-            }
-        }
-    }
 }
 
 fn change_of(read: &Read) -> (EntryId, CheckedChange) {
