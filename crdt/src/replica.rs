@@ -73,7 +73,6 @@ use peers::Peers;
 use persona::Persona;
 use posts::PendingEdit;
 use prekeys::Asked;
-use rewriting::Rewriting;
 
 /// Milliseconds between two looks at what is due.
 const TICK_MILLIS: u64 = 5_000;
@@ -111,7 +110,6 @@ pub struct Replica {
     /// When this device heard of each erasure: others' become final a week later (C5).
     erasures_heard: BTreeMap<EntryId, Timestamp>,
     edits: BTreeMap<DocumentId, Vec<PendingEdit>>,
-    rewriting: Rewriting,
     requests: BTreeMap<RequestId, Request>,
     /// Entries that mint an epoch.
     mints: BTreeSet<EntryId>,
@@ -201,7 +199,6 @@ impl Replica {
             }
         }
         self.retry_unread(out);
-        self.ask_for_voided();
         let stale = self.documents.newly_dirty();
         if !stale.is_empty() {
             out.write(Write::Stale(stale));

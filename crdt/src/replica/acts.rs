@@ -124,7 +124,7 @@ impl Replica {
         Ok(Reply::Entry(last))
     }
 
-    pub(crate) fn write_erasure(
+    fn write_erasure(
         &mut self,
         now: Timestamp,
         document: DocumentId,

@@ -28,7 +28,6 @@ use crate::replica::peers::Peers;
 use crate::replica::persona::{Joining as PersonaJoining, Persona, ReplicaState};
 use crate::replica::posts::agreement_of;
 use crate::replica::prekeys::Asked;
-use crate::replica::rewriting::Rewriting;
 use crate::replica::snapshot::Snapshot;
 use crate::replica::{Damaged, Replica};
 use crate::sync::message::Request;
@@ -279,7 +278,6 @@ impl Replica {
             erased: BTreeSet::new(),
             erasures_heard: BTreeMap::new(),
             edits: BTreeMap::new(),
-            rewriting: Rewriting::default(),
             requests: BTreeMap::new(),
             mints: BTreeSet::new(),
             chosen: BTreeMap::new(),

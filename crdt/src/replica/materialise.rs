@@ -53,7 +53,6 @@ impl Replica {
             }
         } else if let Load::Document(document) = load {
             self.documents.loaded(document);
-            self.read_voided(now, rng, document, &entries, out);
             if !self.write_anew(now, rng, *document, &entries, out) {
                 self.build(now, rng, *document, entries, out);
             }

@@ -197,7 +197,7 @@ impl Replica {
     }
 
     /// Remembers which documents these entries changed.
-    fn note_again(&mut self, written: &[EntryId]) {
+    pub(crate) fn note_again(&mut self, written: &[EntryId]) {
         for id in written.iter().take(AGAIN_ENTRIES) {
             let Some(document) = self.documents.of_entry(id) else { continue };
             self.persona.rollback.again.entry(document).or_default().insert(*id);
