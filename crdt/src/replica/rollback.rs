@@ -202,6 +202,7 @@ impl Replica {
             let Some(document) = self.documents.of_entry(id) else { continue };
             self.persona.rollback.again.entry(document).or_default().insert(*id);
         }
+        self.resume_again();
     }
 
     /// A stream has brought all that the other end had: who reads now is known again, and so are the
