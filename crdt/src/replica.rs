@@ -176,7 +176,11 @@ impl Replica {
                 self.publish_profile(now, rng, None, None, &mut out);
             }
         }
-        if std::mem::take(&mut self.synced) && std::mem::take(&mut self.introduction_due) {
+        let synced = std::mem::take(&mut self.synced);
+        if synced {
+            self.caught_up(&mut out);
+        }
+        if synced && std::mem::take(&mut self.introduction_due) {
             // A newcomer writes its first entry when it holds what the others do: under the epoch
             // that it was admitted with, and not under one of its own.
             self.publish_profile(now, rng, None, None, &mut out);
