@@ -27,7 +27,7 @@ async fn is_void(forge: impl FnOnce(&mut Insider, &Node) -> Entry) {
         let node = Node::up().await;
         let mut forger = Insider::join(&node, 1).await;
         let (holds, shows) = (node.holds().await, node.shows().await);
-        let mut honest = forger.again();
+        let honest = forger.again();
         let entry = forge(&mut forger, &node);
         assert_eq!(forger.hand_run(&node, &entry).await, Ending::Content);
         let after = node.holds().await;
@@ -35,7 +35,7 @@ async fn is_void(forge: impl FnOnce(&mut Insider, &Node) -> Entry) {
         assert_ne!(after.0, holds.0);
         assert_eq!(node.shows().await, shows);
         // Its author comes to its senses: what it writes after that counts.
-        honest.the_node_goes_on(&node).await;
+        honest.knowing(&entry).the_node_goes_on(&node).await;
         node.down().await;
     })
     .await;

@@ -20,7 +20,7 @@ const STREAMS: usize = 24;
 /// More connections of strangers than a node takes.
 const STRANGERS: u8 = 90;
 
-fn hello(node: &Node) -> Vec<u8> {
+pub(crate) fn hello(node: &Node) -> Vec<u8> {
     let frontier = FrontierDigest([0; 32]);
     let (version, group, seen) = (SYNC_VERSION, node.group, Seen::default());
     framed(&Message::Hello { version, group, frontier, seen }.to_bytes())
@@ -46,7 +46,7 @@ async fn is_ended(key: impl Fn(&Insider) -> [u8; 32], bytes: Vec<u8>) {
     .await;
 }
 
-fn member(insider: &Insider) -> [u8; 32] {
+pub(crate) fn member(insider: &Insider) -> [u8; 32] {
     *insider.key().to_seed()
 }
 

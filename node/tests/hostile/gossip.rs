@@ -35,7 +35,6 @@ async fn s3_gossip_from_a_stranger_is_not_taken_and_from_a_member_it_is() {
     bounded(async {
         let node = Node::up().await;
         let mut insider = Insider::join(&node, 1).await;
-        let mut honest = insider.again();
         let (holds, shows) = (node.holds().await, node.shows().await);
         let post = insider.post(&node, "over the fence");
         // A stranger got hold of a member's post and hands it on.
@@ -57,7 +56,7 @@ async fn s3_gossip_from_a_stranger_is_not_taken_and_from_a_member_it_is() {
         }
         wire.end().await;
         stranger.end().await;
-        honest.the_node_goes_on(&node).await;
+        insider.the_node_goes_on(&node).await;
         node.down().await;
     })
     .await;

@@ -14,7 +14,7 @@ use cairn_crdt::identity::seed::Seed;
 use cairn_crdt::log::entry::{Header, Kind, SUITE, Sealing, VERSION};
 use cairn_crdt::log::frontier::{Frontier, Tip};
 use cairn_crdt::log::run::{Entry, Run};
-use cairn_crdt::replica::effect::Effect;
+use cairn_crdt::replica::effect::{Effect, Write};
 use cairn_crdt::replica::input::{Body, Command, CommandId, Input, SessionEvent, SessionId, Timer};
 use cairn_crdt::replica::{Joining, Replica};
 use cairn_crdt::sync::message::Message;
@@ -100,7 +100,24 @@ impl Insider {
 
     /// The same member once more, from what it has written down so far.
     pub(crate) fn again(&self) -> Self {
-        let store = self.store.clone();
+        self.from_store(self.store.clone())
+    }
+
+    /// The same, who knows that it wrote this entry: otherwise it would take its disk for one that
+    /// was set back, and go on as another device (I4).
+    pub(crate) fn knowing(&self, entry: &Entry) -> Self {
+        let mut store = self.store.clone();
+        store.write(vec![Write::Entry {
+            id: entry.id,
+            header: entry.header.clone(),
+            payload: entry.payload.clone(),
+            signature: entry.signature,
+            arrived: clock::now(),
+        }]);
+        self.from_store(store)
+    }
+
+    fn from_store(&self, store: Store) -> Self {
         let (replica, effects) =
             Replica::restore(clock::now(), store.snapshot(self.replica.group())).unwrap();
         let rng = ChaCha20Rng::from_seed([200; 32]);

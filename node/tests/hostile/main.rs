@@ -17,6 +17,7 @@ mod floods;
 mod gossip;
 mod insider;
 mod joining;
+mod known;
 mod node;
 mod order;
 mod raw;
