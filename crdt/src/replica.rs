@@ -176,7 +176,11 @@ impl Replica {
                 self.publish_profile(now, rng, None, None, &mut out);
             }
         }
-        if std::mem::take(&mut self.synced) && std::mem::take(&mut self.introduction_due) {
+        let synced = std::mem::take(&mut self.synced);
+        if synced {
+            self.caught_up(&mut out);
+        }
+        if synced && std::mem::take(&mut self.introduction_due) {
             // A newcomer writes its first entry when it holds what the others do: under the epoch
             // that it was admitted with, and not under one of its own.
             self.publish_profile(now, rng, None, None, &mut out);
@@ -275,7 +279,7 @@ impl Replica {
         u64::try_from(self.documents.missing().len()).unwrap_or(u64::MAX)
     }
 
-    /// How many content entries are held that this device has no key for or that do not count.
+    /// How many content entries are held that this device has no key for.
     #[must_use]
     pub fn unread(&self) -> u64 {
         u64::try_from(self.documents.unread().len()).unwrap_or(u64::MAX)

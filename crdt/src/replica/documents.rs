@@ -12,6 +12,8 @@ use crate::log::entry::Header;
 pub(crate) struct Document {
     /// The entry that created it and its kind, once that was read.
     pub(crate) created: Option<(EntryId, DocumentKind)>,
+    /// Every entry of its owner that says it creates it: one, unless the owner is dishonest.
+    pub(crate) creations: BTreeMap<EntryId, DocumentKind>,
     /// Every entry that changes it.
     pub(crate) entries: BTreeSet<EntryId>,
 }
@@ -21,7 +23,7 @@ pub(crate) struct Document {
 pub(crate) struct Documents {
     known: BTreeMap<DocumentId, Document>,
     by_entry: BTreeMap<EntryId, DocumentId>,
-    /// Content whose payload is held but was not read: no key yet, or it does not count now.
+    /// Content whose payload is held but was not read: no key yet.
     unread: BTreeMap<EntryId, EpochId>,
     /// Content whose payload is not held.
     missing: BTreeMap<EntryId, Header>,
@@ -64,8 +66,23 @@ impl Documents {
         let known = self.known.entry(document).or_default();
         known.entries.insert(entry);
         if let Some(kind) = creates {
-            known.created = Some((entry, kind));
+            known.creations.insert(entry, kind);
         }
+    }
+
+    /// Which entry counts as the one that created a document.
+    pub(crate) fn set_created(
+        &mut self,
+        document: DocumentId,
+        created: Option<(EntryId, DocumentKind)>,
+    ) {
+        if let Some(known) = self.known.get_mut(&document) {
+            known.created = created;
+        }
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = DocumentId> {
+        self.known.keys().copied()
     }
 
     pub(crate) fn put_off(&mut self, entry: EntryId, epoch: EpochId) {
@@ -105,6 +122,7 @@ impl Documents {
             && let Some(known) = self.known.get_mut(&document)
         {
             known.entries.remove(entry);
+            known.creations.remove(entry);
             self.touch(document);
         }
     }

@@ -151,7 +151,6 @@ impl Replica {
             return Err(Damaged);
         }
         let mut replica = Self::empty(persona);
-        let mut created = Vec::new();
         let missing: BTreeSet<EntryId> = snapshot.missing.iter().map(|(id, _)| *id).collect();
         for entry in snapshot.entries {
             let control = match entry.control {
@@ -169,7 +168,6 @@ impl Replica {
                 Some(document) => {
                     let kind = content.creates.and_then(DocumentKind::of);
                     replica.documents.read(entry.id, document, kind);
-                    created.extend(kind.map(|kind| (entry.id, document, kind)));
                 }
                 None if content.payload => replica.documents.put_off(entry.id, content.epoch),
                 None => {}
@@ -198,7 +196,9 @@ impl Replica {
             }
         }
         replica.authority = Authority::evaluate(&replica.set);
-        replica.settle_creations(&created);
+        for document in replica.documents.all().collect::<Vec<_>>() {
+            replica.settle_creation(document);
+        }
         let mut out = Outcome::default();
         replica.come_back(&mut out);
         replica.settle(now, &mut out);

@@ -10,8 +10,8 @@
 //! comes of it is healed when it is seen, which is when an entry of this device comes from somebody
 //! else. The persona then moves on to a new device, in one transaction: new keys, a card, a pin by
 //! the member key for the branch that others hold, and its own acts since, said again. Its documents
-//! follow one by one as they are read from the store, under the same ids, so that what others
-//! answered stays an answer; which are left is remembered. What must stay true: whatever anybody
+//! follow one by one, when a stream has brought what others hold, under the same ids, so that what
+//! others answered stays an answer; which are left is remembered. What must stay true: whatever anybody
 //! has seen can be read afterwards, once.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +33,7 @@ use crate::document::rebuild;
 use crate::document::sealing::{Creation, DocumentKey, Envelope};
 use crate::document::view::View;
 use crate::epoch::secret::Audience;
-use crate::id::{DeviceId, DocumentId, EntryId, GrantId};
+use crate::id::{DeviceId, DocumentId, EntryId, GrantId, MemberId};
 use crate::log::entry::Control;
 use crate::replica::Replica;
 use crate::replica::effect::{Effect, Refused};
@@ -59,6 +59,9 @@ pub(crate) struct Rollback {
     pub(crate) former: Vec<DeviceId>,
     /// The last own entry when one of this device came from somebody else.
     overtaken: Option<(u64, EntryId)>,
+    /// The log that others hold more of, and the first place in it that this disk has forgotten:
+    /// nothing is written again before all is here that others hold.
+    catching_up: Option<(DeviceId, u64)>,
     /// Documents to be written again, and the own entries that changed them.
     again: BTreeMap<DocumentId, BTreeSet<EntryId>>,
     /// What became of acts that were said again.
@@ -104,6 +107,8 @@ impl Replica {
         let old = self.device();
         let own = self.member();
         let (head, written) = self.branches(&old, tip);
+        let kept = u64::try_from(written.len()).unwrap_or(u64::MAX);
+        let forgotten = tip.0.saturating_sub(kept).saturating_add(1);
         let rule_of = |id: &EntryId| match self.authority.counting(&self.set, id) {
             Counting::Suspended { rule, .. } | Counting::Void { rule, .. } => Some(rule),
             _ => None,
@@ -128,6 +133,7 @@ impl Replica {
         debug_assert!(wrote);
         self.refresh(out);
         self.chosen.clear();
+        self.persona.rollback.catching_up = Some((old, forgotten));
         if undecided || declined {
             self.say_again(now, &written, out);
             self.note_again(&written);
@@ -199,8 +205,32 @@ impl Replica {
         self.resume_again();
     }
 
+    /// A stream has brought all that the other end had: who reads now is known again, and so are the
+    /// newcomers whom this device admitted and has forgotten.
+    pub(crate) fn caught_up(&mut self, out: &mut Outcome) {
+        let Some((old, forgotten)) = self.persona.rollback.catching_up.take() else { return };
+        out.persona_changed = true;
+        let granted = |id: &EntryId| match self.set.control().get(id) {
+            Some(Control::Grant(grant)) if grant.invite.is_some() => Some(grant.subject),
+            _ => None,
+        };
+        let entries = self.set.log(&old).map(|log| log.between(forgotten, u64::MAX));
+        let admitted: BTreeSet<MemberId> =
+            entries.into_iter().flatten().filter_map(|(id, _)| granted(&id)).collect();
+        let members = self.authority.members().iter().filter(|(id, _)| admitted.contains(*id));
+        let devices: Vec<DeviceId> =
+            members.flat_map(|(_, standing)| &standing.devices).copied().collect();
+        for device in devices {
+            self.owe_welcome(device, out);
+        }
+        self.resume_again();
+    }
+
     /// Asks the store for what is still to be written again.
     pub(crate) fn resume_again(&mut self) {
+        if self.persona.rollback.catching_up.is_some() {
+            return;
+        }
         let documents: Vec<_> = self.persona.rollback.again.keys().copied().collect();
         for document in documents {
             self.documents.touch(document);
@@ -217,7 +247,8 @@ impl Replica {
         entries: &[Stored],
         out: &mut Outcome,
     ) -> bool {
-        if self.persona.state != ReplicaState::Member {
+        let waits = self.persona.rollback.catching_up.is_some();
+        if waits || self.persona.state != ReplicaState::Member {
             return false;
         }
         let Some(own) = self.persona.rollback.again.remove(&document) else { return false };
@@ -313,17 +344,6 @@ impl Replica {
         // Applied by the building that follows at once.
         let pending = PendingEdit { command: None, edit };
         self.edits.entry(document).or_default().insert(0, pending);
-    }
-
-    /// After a restart: of several entries that create one document the one that counts did.
-    pub(crate) fn settle_creations(&mut self, created: &[(EntryId, DocumentId, DocumentKind)]) {
-        for (entry, document, kind) in created {
-            let known = self.documents.get(document).and_then(|known| known.created);
-            let other = known.is_some_and(|(known, _)| known != *entry);
-            if other && self.authority.counting(&self.set, entry).counts() {
-                self.documents.read(*entry, *document, Some(*kind));
-            }
-        }
     }
 }
 

@@ -7,6 +7,7 @@
 mod community;
 mod council;
 mod delivery;
+mod forged;
 mod joining;
 mod moderation;
 mod prekeys;

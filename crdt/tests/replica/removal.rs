@@ -265,3 +265,33 @@ fn c5_of_two_hides_all_show_the_same() {
         }
     }
 }
+
+#[test]
+fn c4_what_is_void_when_it_comes_bears_what_was_built_on_it_all_the_same() {
+    let mut c = Community::with_members(31, 3);
+    let member = c.member(1);
+    c.ask(0, Command::Grant { member, rank: Rank::Steward }).unwrap_or_else(|why| panic!("{why}"));
+    c.settle();
+    c.unplug(2);
+    let agreement = |text: &str| {
+        let (name, text) = ("Circle".to_owned(), text.to_owned());
+        Command::SetAgreement { name, text }
+    };
+    c.ask(1, agreement("Be kind")).unwrap_or_else(|why| panic!("{why}"));
+    c.settle();
+    c.ask(0, agreement("Be kind. Listen")).unwrap_or_else(|why| panic!("{why}"));
+    c.remove(0, 1, CutChoice::FromStart);
+    c.settle();
+    // To this member the steward's change comes after the removal that voids it.
+    c.connect(0, 2);
+    c.settle();
+    c.assert_same(&[0, 2]);
+    let shown = |who: usize| {
+        c.people[who].store.rows.values().find_map(|row| match row {
+            Row::Agreement { text, .. } => Some(text.clone()),
+            _ => None,
+        })
+    };
+    assert_eq!(shown(0), Some("Be kind. Listen".to_owned()));
+    assert_eq!(shown(2), shown(0));
+}

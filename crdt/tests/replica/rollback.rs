@@ -266,3 +266,27 @@ fn i4_moving_on_is_one_transaction() {
     assert_eq!(devices, [device, new, new], "what came; the card; the pin");
     assert!(writes.iter().any(|write| matches!(write, Write::Persona(_))));
 }
+
+#[test]
+fn i4_a_newcomer_that_was_forgotten_reads_what_is_written_again() {
+    let mut c = Community::with_members(106, 3);
+    let thread = c.thread(0, "Evening", "hello");
+    let code = c.invite(0, Rank::Member, 1, true);
+    c.settle();
+    let old = c.people[0].store.clone();
+    let late = c.join(code);
+    c.connect(0, late);
+    c.settle();
+    c.set_back(0, old);
+    c.post(0, thread, "written without knowing of them");
+    c.unplug(2);
+    c.post(2, thread, "written by one who does not know of them");
+    c.connect(0, 1);
+    settle(&mut c);
+    c.connect(0, 2);
+    c.connect(0, late);
+    settle(&mut c);
+    c.assert_same(&[0, 1, 2, late]);
+    let texts = ["written without knowing of them", "written by one who does not know of them"];
+    once_for_all(&c, &[0, 1, 2, late], &texts);
+}

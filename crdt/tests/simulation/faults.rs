@@ -65,6 +65,9 @@ impl World {
             Act::Skew { who, millis } => self.set_clock(self.anyone(who), i64::from(millis)),
             Act::Withhold { who, whose, from } => {
                 let (who, whose) = (self.anyone(who), self.anyone(whose));
+                if who == whose {
+                    return;
+                }
                 let of = self.people[whose].device;
                 self.people[who].withheld = Some(Withheld { of, from });
                 self.people[who].honest = false;

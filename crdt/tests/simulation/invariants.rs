@@ -88,10 +88,20 @@ impl World {
         people.filter(|who| self.people[*who].honest && self.people[*who].is_up()).collect()
     }
 
-    /// Those who take themselves for members, and have never equivocated.
+    /// Those who take themselves for members, and have never equivocated. Whom only a traitor has
+    /// admitted, nobody else knows, and nobody tells.
     fn honest_members(&self) -> Vec<usize> {
         let member = |who: &usize| self.people[*who].state() == Some(ReplicaState::Member);
-        self.honest().into_iter().filter(member).collect()
+        let members: Vec<usize> = self.honest().into_iter().filter(member).collect();
+        if self.people.iter().all(|person| person.honest) {
+            return members;
+        }
+        let known = |who: &usize| {
+            let own = self.people[*who].member;
+            let mut others = members.iter().filter(|other| *other != who);
+            others.any(|o| self.replica(*o).is_some_and(|r| r.authority().was_member(&own)))
+        };
+        members.iter().filter(|who| known(who)).copied().collect()
     }
 
     /// Someone's view of who is a member changed.
@@ -176,7 +186,14 @@ impl World {
             let (sets, authorities) =
                 (a.digest() == b.digest(), a.authority().digest() == b.authority().digest());
             if !sets {
-                let what = format!("{first} holds {} entries, {other} {}", a.held(), b.held());
+                let only = |a: &Replica, b: &Replica| -> Vec<String> {
+                    let logs = a.set().logs().iter();
+                    let all = logs.flat_map(|(device, log)| log.iter().map(move |e| (device, e)));
+                    let only = all.filter(|(_, (_, id, _))| !b.set().contains(id));
+                    only.map(|(device, (seq, _, _))| format!("{device:?}:{seq}")).collect()
+                };
+                let what =
+                    format!("only {first}: {:?}, only {other}: {:?}", only(a, b), only(b, a));
                 self.fail("1", what);
             } else if !authorities {
                 self.fail("1", format!("{first} and {other} evaluate differently"));
@@ -196,20 +213,51 @@ impl World {
     }
 
     /// What both show is the same. Of a post, someone who was away lacks the changes that were not
-    /// written for them; what all share (K6) is the same for all.
+    /// written for them; what all share (K6) is the same for all, unless nobody is left who owes
+    /// its keys.
     fn same_rows(&mut self, a: usize, b: usize) {
         let mut differs = None;
         let opened = (self.opened(a), self.opened(b));
+        let orphans = (self.is_orphan(a), self.is_orphan(b));
         for (document, row) in &self.people[a].store.rows {
             let Some(other) = self.people[b].store.rows.get(document) else { continue };
-            let all_of_it = opened.0.get(document) == opened.1.get(document);
-            if (all_of_it || is_for_all(row)) && untimed(row) != untimed(other) {
+            if untimed(row) == untimed(other) {
+                continue;
+            }
+            let none = BTreeSet::new();
+            let of_a = opened.0.get(document).unwrap_or(&none);
+            let of_b = opened.1.get(document).unwrap_or(&none);
+            let owed = |lacking: &EntryId, who: usize, orphan: bool| {
+                self.record.sealed.get(lacking).is_some_and(|sealed| {
+                    let meant = sealed.readers.contains(&self.people[who].member);
+                    self.people[sealed.by].honest && is_for_all(row) && (meant || !orphan)
+                })
+            };
+            if of_a == of_b
+                || of_b.difference(of_a).any(|lacking| owed(lacking, a, orphans.0))
+                || of_a.difference(of_b).any(|lacking| owed(lacking, b, orphans.1))
+            {
                 differs = Some(format!("{a} shows {row:?}, {b} shows {other:?}"));
             }
         }
         if let Some(what) = differs {
             self.fail("1", what);
         }
+    }
+
+    /// Whether of those who admitted someone or conferred a rank on them, nobody honest is a
+    /// member any more.
+    fn is_orphan(&self, who: usize) -> bool {
+        let Some(replica) = self.replica(who) else { return true };
+        let subject = self.people[who].member;
+        let conferred = replica.set().control().iter().filter(|(_, control)| match control {
+            Control::Grant(grant) => grant.subject == subject,
+            Control::Replace(replace) => replace.with.subject == subject,
+            _ => false,
+        });
+        let by: BTreeSet<MemberId> =
+            conferred.filter_map(|(id, _)| replica.authority().author(replica.set(), id)).collect();
+        !self.honest_members().iter().any(|who| by.contains(&self.people[*who].member))
     }
 
     /// The changes of each document that someone could open.
