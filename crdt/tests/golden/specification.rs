@@ -69,8 +69,8 @@ const PARTS: [&str; 8] = [
 ];
 
 /// Ids; what is computed and never sent; what changes hold, in Automerge's form; the persona's record.
-const APART: [&str; 4] =
-    ["src/authority", "src/document/kinds/", "src/document/view", "src/replica"];
+const APART: [&str; 5] =
+    ["src/id.rs", "src/authority", "src/document/kinds/", "src/document/view", "src/replica"];
 
 /// Every type of the sources that can be read from bytes, with its file.
 fn readable(path: &Path, found: &mut Vec<(String, String)>) {
