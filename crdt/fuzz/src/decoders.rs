@@ -1,8 +1,11 @@
 //! One target for every form that comes from outside: what is read is written back the same, and
 //! nothing more or less than those bytes is read as it.
 
+use cairn_crdt::capability::draft::Draft;
+use cairn_crdt::capability::grant::Council;
 use cairn_crdt::capability::invite::{CODE_PREFIX, Code};
 use cairn_crdt::codec::{self, Bytes, List};
+use cairn_crdt::crypto::signing::SigningKey;
 use cairn_crdt::document::kinds::post::Imported;
 use cairn_crdt::document::sealing::{Envelope, SealedContent};
 use cairn_crdt::epoch::secret::{EpochSecret, Mint};
@@ -123,6 +126,25 @@ pub fn code(data: &[u8]) {
         assert!(Code::from_text(&text).is_ok_and(|read| read == code));
         assert!(Code::from_text(&text.to_uppercase()).is_ok_and(|read| read == code));
     }
+}
+
+/// An act of the council as it goes round: as text, and as bytes. Signing it adds one signature.
+pub fn draft(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Ok(draft) = Draft::from_text(text)
+    {
+        let normal: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        assert_eq!(draft.to_text(), normal.to_lowercase());
+    }
+    let Some(draft) = read::<Draft>(data, PAYLOAD_BYTES) else { return };
+    assert_eq!(Draft::from_text(&draft.to_text()).as_ref(), Ok(&draft));
+    let key = SigningKey::from_seed(&[1; 32]);
+    let keys = List::new(vec![key.verifying_key()]).unwrap_or_default();
+    let council = Council { keys, threshold: 1 };
+    let (group, last) = (draft.group, draft.act.previous);
+    let Ok(signed) = draft.sign(&key, group, &council, Some(last)) else { return };
+    assert!(signed.is_complete(&council) && signed.act.signatures.len() == 1);
+    assert_eq!(signed.clone().sign(&key, group, &council, Some(last)), Ok(signed));
 }
 
 /// What is read once its seal is open; the first byte says what.

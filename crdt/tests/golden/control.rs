@@ -1,6 +1,7 @@
 //! Payloads of control (I2, A1–A10, C5).
 
 use cairn_crdt::authority::sign_root;
+use cairn_crdt::capability::draft::Draft;
 use cairn_crdt::capability::grant::{Council, Genesis, Grant, History, RootAct, RootAction};
 use cairn_crdt::capability::rank::{Abilities, Rank};
 use cairn_crdt::capability::revocation::{
@@ -78,6 +79,18 @@ fn actions() -> [(&'static str, RootAction); 4] {
     ]
 }
 
+/// An act of the council as it goes round: unsigned, and signed by two.
+fn drafts() -> [(&'static str, Draft); 2] {
+    let unsigned = Draft::new(GROUP, entry(6), RootAction::Raise { version: 2 });
+    let [_, (_, action), ..] = actions();
+    [("unsigned", unsigned), ("signed", Draft { group: GROUP, act: root(action) })]
+}
+
+fn draft_again(_: &str, bytes: &[u8]) -> Option<Vec<u8>> {
+    let draft = Draft::from_text(std::str::from_utf8(bytes).ok()?).ok()?;
+    Some(draft.to_text().into_bytes())
+}
+
 fn rotate() -> [(&'static str, Rotate); 2] {
     let signed = member_key(1).sign_card(GROUP, device(1), 0, public(1), &transport_key(2));
     let transport = Rotate::Transport { key: transport(2), signature: signed.transport_signature };
@@ -134,5 +147,8 @@ fn capabilities() -> Vec<Form> {
 }
 
 pub(crate) fn forms() -> Vec<Form> {
-    devices().into_iter().chain(capabilities()).collect()
+    let texts = drafts().map(|(word, draft)| (word, draft.to_text().into_bytes()));
+    let texts = Form { name: "draft-text", lines: texts.to_vec(), again: draft_again };
+    let drafts = [form("Draft", drafts()), texts];
+    devices().into_iter().chain(capabilities()).chain(drafts).collect()
 }

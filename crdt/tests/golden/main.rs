@@ -4,7 +4,8 @@
 //! ever: should a test here fail, then what people have written may no longer be read. A form that
 //! changes gets a new version and a new file; the old file stays, with a reader for it.
 //!
-//! `CAIRN_WRITE_GOLDEN=1` writes the files that are missing. It never changes one that is there.
+//! `CAIRN_WRITE_GOLDEN=1` writes the files that are missing. It never changes one that is there: as
+//! long as no version has been released, a form is changed by deleting its file and writing it again.
 
 #![expect(
     clippy::arithmetic_side_effects,

@@ -2,6 +2,7 @@
 
 use cairn_crdt::codec;
 use cairn_crdt::crypto::domain;
+use cairn_crdt::id::EpochId;
 use cairn_crdt::sync::message::{
     Admittance, Message, Passport, PayloadOf, Range, Receipt, Refusal, SYNC_VERSION, Want,
 };
@@ -46,7 +47,7 @@ fn receipt() -> Receipt {
     Receipt { device: device(1), count, frontier, signature }
 }
 
-fn messages() -> [(&'static str, Message); 13] {
+fn messages() -> [(&'static str, Message); 14] {
     let frontier = entries::frontier();
     let hello = Message::Hello {
         version: SYNC_VERSION,
@@ -68,6 +69,7 @@ fn messages() -> [(&'static str, Message); 13] {
         ("PayloadsDone", Message::PayloadsDone),
         ("Receipt", Message::Receipt(receipt())),
         ("Done", Message::Done { all: true }),
+        ("Lacking", Message::Lacking(list(vec![EpochId::from_bytes([4; 32])]))),
     ]
 }
 
