@@ -442,7 +442,9 @@ impl World {
                 let document = self.record.sealed.get(created).and_then(|sealed| sealed.document);
                 let Some(document) = document else { continue };
                 for (entry, sealed) in &self.record.sealed {
-                    let of_it = sealed.document == Some(document);
+                    // A change that the owner's other face wrote, and that no erasure names, tells
+                    // nobody who lacks the creation what it belongs to.
+                    let of_it = sealed.document == Some(document) && self.people[sealed.by].honest;
                     let kept = store.entries.get(entry).filter(|_| of_it);
                     let Some(kept) = kept else { continue };
                     let read = kept.payload.is_some() && kept.document.is_some();
