@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    acts, demo, doctor, edit, explain, export, grant, group, hide, import, init, invite, join,
-    members, peers, post, read, remove, requests, respond, revoke, search, settle, status, sync,
-    thread, up,
+    acts, council, demo, doctor, edit, explain, export, grant, group, hide, import, init, invite,
+    join, members, peers, post, read, remove, requests, respond, revoke, search, settle, status,
+    sync, thread, up,
 };
 use crate::editor::TextArgs;
 use crate::error::Failure;
@@ -74,6 +74,8 @@ pub(crate) enum Command {
     Reissue(settle::ReissueArgs),
     Pin(settle::PinArgs),
     Unlink(settle::UnlinkArgs),
+    #[command(subcommand)]
+    Council(council::CouncilCommand),
     Acts(acts::ActsArgs),
     Explain(explain::ExplainArgs),
     Sync(sync::SyncArgs),

@@ -2,6 +2,7 @@
 //! reads.
 
 pub(crate) mod acts;
+pub(crate) mod council;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod edit;
@@ -110,6 +111,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Reissue(args) => settle::reissue(setting, args).await,
         Command::Pin(args) => settle::pin(setting, args).await,
         Command::Unlink(args) => settle::unlink(setting, args).await,
+        Command::Council(command) => council::run(setting, command).await,
         Command::Acts(args) => acts::run(setting, args).await,
         Command::Explain(args) => explain::run(setting, args).await,
         Command::Sync(args) => sync::run(setting, args).await,

@@ -9,6 +9,8 @@
 
 #[path = "../tests/replica/community.rs"]
 mod community;
+#[path = "../tests/authority/people.rs"]
+mod people;
 #[path = "../tests/replica/store.rs"]
 mod store;
 
@@ -177,17 +179,24 @@ fn main() {
     }
 }
 
-/// The set of a group whose founder admitted everyone: built by one replica, without a network.
+/// The set of a group: the founder granted everyone, each opened a log and wrote; one in ten is a
+/// moderator, and one in ten was removed by one of those.
 fn group_of(members: usize) -> cairn_crdt::log::set::LogSet {
-    use cairn_crdt::capability::grant::History;
     use cairn_crdt::capability::rank::Rank;
-    let mut c = Community::found(9, History::SinceJoining);
-    let code = c.invite(0, Rank::Member, u16::try_from(members).unwrap(), true);
-    for _ in 1..members {
-        let who = c.join(code.clone());
-        c.connect(0, who);
-        c.pass(6_000);
-        c.unplug(who);
+    let mut group = people::Group::new();
+    let mut moderators = Vec::new();
+    for number in 1..members {
+        let name = format!("member {number}");
+        let rank = if number % 10 == 1 { Rank::Moderator } else { Rank::Member };
+        let grant = group.grant(people::FAY, group.genesis, &name, rank);
+        let post = group.post(&name, grant);
+        if rank == Rank::Moderator {
+            moderators.push((name.clone(), grant));
+        } else if number % 10 == 2
+            && let Some((by, under)) = moderators.last().cloned()
+        {
+            group.remove(&by, under, &name, &[(&name, post)]);
+        }
     }
-    c.people[0].replica.set().clone()
+    people::gather(group.id, &group.entries)
 }

@@ -27,7 +27,7 @@ use erasure::Documents;
 use evaluate::Evaluation;
 
 pub use change::Changes;
-pub use council::sign_root;
+pub use council::{root_signature_holds, sign_root};
 pub use counting::{Counting, Rule};
 pub use device::Device;
 pub use erasure::Erasure;

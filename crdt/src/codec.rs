@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+pub mod armour;
+
 use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap as _, SerializeSeq as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

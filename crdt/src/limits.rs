@@ -32,6 +32,8 @@ pub const LEAVE_GRANTS: usize = 64;
 pub const ERASED_PAYLOADS: usize = 1024;
 /// Keys that one welcome may carry, of either sort.
 pub const WELCOME_KEYS: usize = 512;
+/// Epochs that a device asks for again at a time (K8).
+pub const LACKING_EPOCHS: usize = 64;
 /// Bytes of a sealed box inside a control payload.
 pub const SEALED_BOX_BYTES: usize = 56 * 1024;
 /// Entries without their predecessors that wait, per replica (L2).

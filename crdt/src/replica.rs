@@ -12,6 +12,7 @@
 mod acts;
 mod author;
 mod confirming;
+pub mod council;
 mod denials;
 mod documents;
 pub mod effect;
@@ -32,9 +33,12 @@ mod passport;
 mod peers;
 mod persona;
 mod posts;
+mod prekeys;
 pub mod preview;
 mod reading;
+mod retention;
 mod rewriting;
+mod rollback;
 mod sessions;
 pub mod snapshot;
 
@@ -68,7 +72,7 @@ use outcome::Outcome;
 use peers::Peers;
 use persona::Persona;
 use posts::PendingEdit;
-use rewriting::Rewriting;
+use prekeys::Asked;
 
 /// Milliseconds between two looks at what is due.
 const TICK_MILLIS: u64 = 5_000;
@@ -106,7 +110,6 @@ pub struct Replica {
     /// When this device heard of each erasure: others' become final a week later (C5).
     erasures_heard: BTreeMap<EntryId, Timestamp>,
     edits: BTreeMap<DocumentId, Vec<PendingEdit>>,
-    rewriting: Rewriting,
     requests: BTreeMap<RequestId, Request>,
     /// Entries that mint an epoch.
     mints: BTreeSet<EntryId>,
@@ -128,8 +131,12 @@ pub struct Replica {
     addresses: Vec<Vec<u8>>,
     /// This replica became a member and has not introduced itself yet.
     introduction_due: bool,
+    /// Whom this replica has asked for keys lately (K8).
+    asked: Asked,
     /// A stream has just brought all that the other end had.
     synced: bool,
+    /// When was last looked for what is out of use (K7).
+    swept: Timestamp,
     next_tick: Timestamp,
     last_receipt: Timestamp,
     /// What the last receipt said.
@@ -161,17 +168,24 @@ impl Replica {
             Input::Timer(Timer::Tick) => {
                 self.tick(now, &mut out);
                 self.confirm_erasures(now, &mut out);
+                self.rotate_prekey(now, rng, &mut out);
+                self.sweep(now, &mut out);
             }
             Input::Listening { addresses } => {
                 self.addresses = addresses;
                 self.publish_profile(now, rng, None, None, &mut out);
             }
         }
-        if std::mem::take(&mut self.synced) && std::mem::take(&mut self.introduction_due) {
+        let synced = std::mem::take(&mut self.synced);
+        if synced {
+            self.caught_up(&mut out);
+        }
+        if synced && std::mem::take(&mut self.introduction_due) {
             // A newcomer writes its first entry when it holds what the others do: under the epoch
             // that it was admitted with, and not under one of its own.
             self.publish_profile(now, rng, None, None, &mut out);
         }
+        self.move_on(now, rng, &mut out);
         self.settle(now, &mut out);
         out.finish(&self.persona)
     }
@@ -185,7 +199,6 @@ impl Replica {
             }
         }
         self.retry_unread(out);
-        self.ask_for_voided();
         let stale = self.documents.newly_dirty();
         if !stale.is_empty() {
             out.write(Write::Stale(stale));

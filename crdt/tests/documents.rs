@@ -464,17 +464,3 @@ fn c4_whatever_devices_write_all_agree_and_nothing_honest_is_void() {
         }
     }
 }
-
-/// The bytes of one change of each kind. They are what stands on disks and in logs: should this
-/// test fail, documents that people have written may no longer be read.
-#[test]
-fn c2_changes_have_these_bytes() {
-    let written: String = samples()
-        .iter()
-        .map(|content| {
-            let bytes = content.create(actor(1), at(0)).unwrap();
-            format!("{:?} {}\n", content.kind(), data_encoding::HEXLOWER.encode(&bytes))
-        })
-        .collect();
-    assert_eq!(written, include_str!("vectors/changes.hex"));
-}

@@ -125,27 +125,6 @@ fn k1_a_wrap_opens_by_the_written_format() {
     assert_eq!(opened, secret.as_bytes());
 }
 
-/// The bytes of epochs for one, two and three devices. Should this test fail, old epochs no longer
-/// open.
-#[test]
-fn k1_epochs_have_these_bytes() {
-    let written: String = (1..=3)
-        .map(|number| {
-            let (secret, mint) = mint(u64::from(number), 1..=number);
-            let history = EpochSecret::from_bytes([number; 32]);
-            let with = [(history.epoch(GROUP), &history)];
-            let all = devices(1..=number);
-            let audience = Audience::ModeratorsAnd(MemberId::from_bytes([7; 32]));
-            let (_, carrying) =
-                Mint::fresh(&mut rng(9), GROUP, MINTER, audience, &all, &with).unwrap();
-            let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
-            let (mint, carrying) = (codec::encode(&mint), codec::encode(&carrying));
-            format!("{} {} {}\n", hex(secret.as_bytes()), hex(&mint), hex(&carrying))
-        })
-        .collect();
-    assert_eq!(written, include_str!("vectors/mints.hex"));
-}
-
 #[test]
 fn k1_a_prekey_of_small_order_harms_its_device_only() {
     let mut all = devices(1..=2);

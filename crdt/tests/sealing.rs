@@ -151,21 +151,6 @@ fn k5_a_payload_opens_by_the_written_format() {
     assert_eq!(inflated, change);
 }
 
-/// The bytes of an entry's header and payload. Should this test fail, what people have written may
-/// no longer be read.
-#[test]
-fn k5_sealed_content_has_these_bytes() {
-    let written: String = [creating(), following()]
-        .iter()
-        .map(|envelope| {
-            let (header, payload) = sealed(envelope, b"a change, or what stands for one");
-            let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
-            format!("{} {}\n", hex(&codec::encode(&header)), hex(&payload))
-        })
-        .collect();
-    assert_eq!(written, include_str!("vectors/content.hex"));
-}
-
 #[test]
 fn l4_content_of_an_unknown_kind_is_read_as_nothing() {
     let nonce = Nonce::generate(&mut rng());

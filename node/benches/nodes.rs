@@ -12,9 +12,17 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use cairn_crdt::capability::grant::History;
+use cairn_crdt::identity::seed::Seed;
+use cairn_crdt::replica::effect::{Effect, Write};
+use cairn_crdt::replica::input::{Command as Ask, CommandId, ImportedPost, Input};
+use cairn_crdt::replica::{Founding, Replica};
+use cairn_crdt::time::Timestamp;
 use cairn_node::api::client::Client;
 use cairn_node::api::command::{HistoryChoice, ImportLine, Request};
 use cairn_node::runtime::{self, UpOptions};
+use cairn_node::storage::{Home, Store as _};
+use rand_core::SeedableRng as _;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -32,12 +40,65 @@ async fn main() {
     if arguments.iter().any(|argument| argument == "--test") {
         return;
     }
-    let few = measure(1_000).await;
-    let many = measure(10_000).await;
+    let (mut few, mut many) = (measure(1_000).await, measure(10_000).await);
+    few.extend(steps(1_000));
+    many.extend(steps(10_000));
     println!("{:<34}{:>12}{:>12}{:>8}", "", "1,000", "10,000", "ratio");
     for ((name, few), (_, many)) in few.iter().zip(&many) {
         println!("{name:<34}{few:>12.1}{many:>12.1}{:>8.2}", many / few);
     }
+}
+
+/// What the core hands to the store for so many posts, and what writing and reading it costs: the
+/// store's share of the figures above, without a network.
+fn steps(posts: usize) -> Vec<(&'static str, f64)> {
+    let now = Timestamp::from_millis(1_790_000_000_000);
+    let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(1);
+    let founding = Founding {
+        seed: &Seed::from_bytes([1; 32]),
+        name: "bench".to_owned(),
+        pseudonym: "Heron".to_owned(),
+        history: History::All,
+    };
+    let (mut replica, first) = Replica::found(now, &mut rng, founding).unwrap();
+    let import = (0..posts).map(|n| ImportedPost {
+        thread: format!("thread {}", n / 100),
+        reply_to: None,
+        author: "speaker".to_owned(),
+        at: now,
+        text: format!("{n}: {TEXT}"),
+    });
+    let command = Ask::Import { posts: import.collect() };
+    let begin = Instant::now();
+    let input = Input::Command { id: CommandId(1), command };
+    let effects = replica.handle(now, &mut rng, input);
+    let core = begin.elapsed();
+    let writes = |effects: Vec<Effect>| -> Vec<Write> {
+        let persisted = effects.into_iter().filter_map(|effect| match effect {
+            Effect::Persist(writes) => Some(writes),
+            _ => None,
+        });
+        persisted.flatten().collect()
+    };
+    let home = home();
+    let mut store = Home::open(home.path()).unwrap().unlock(PASSPHRASE).unwrap();
+    store.add_group(replica.group(), &writes(first)).unwrap();
+    let writes = writes(effects);
+    let begin = Instant::now();
+    for writes in writes.chunks(4096) {
+        store.write(replica.group(), writes).unwrap();
+    }
+    let write = begin.elapsed();
+    let begin = Instant::now();
+    let snapshot = store.snapshot(replica.group()).unwrap();
+    let read = begin.elapsed();
+    assert!(snapshot.entries.len() > posts);
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / posts as f64;
+    vec![
+        ("core: seal, sign, keep, µs a post", each(core)),
+        ("store: write entry and row, µs", each(write)),
+        ("store: read it when opened, µs", each(read)),
+    ]
 }
 
 async fn serve(home: &Path) {

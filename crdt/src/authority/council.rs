@@ -29,6 +29,18 @@ pub fn sign_root(
     key.sign(domain::SIGN_ROOT, &message(group, previous, action))
 }
 
+/// Whether a signature of a key over a root act holds.
+#[must_use]
+pub fn root_signature_holds(
+    key: &[u8; 32],
+    group: GroupId,
+    previous: EntryId,
+    action: &RootAction,
+    signature: &Signature,
+) -> bool {
+    verify(key, domain::SIGN_ROOT, &message(group, previous, action), signature).is_ok()
+}
+
 fn message(group: GroupId, previous: EntryId, action: &RootAction) -> Vec<u8> {
     codec::encode(&(group, previous, action))
 }

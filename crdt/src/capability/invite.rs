@@ -3,19 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use crate::capability::rank::Rank;
-use crate::codec::{self, Bytes, List, Map};
+use crate::codec::armour::{self, Unreadable};
+use crate::codec::{Bytes, List, Map};
 use crate::crypto::aead::Nonce;
-use crate::crypto::domain;
 use crate::id::{EpochId, GroupId, InviteId, MemberId, PublicKey, TransportKey};
-use crate::id::{read_base32, write_base32};
 use crate::limits::{ADDRESS_BYTES, ADDRESSES, ADMITTERS};
 use crate::log::entry::Seen;
 use crate::time::Timestamp;
 
 /// What a code begins with.
 pub const CODE_PREFIX: &str = "cairn:";
-/// Bytes of the checksum at the end of a code.
-const CHECKSUM_BYTES: usize = 4;
 /// Bytes that a code may have.
 const CODE_BYTES: usize = 8192;
 
@@ -88,10 +85,7 @@ impl Code {
     /// Writes the code: prefix, then base32 of the encoding and a checksum.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut bytes = codec::encode(self);
-        let sum = checksum(&bytes);
-        bytes.extend_from_slice(&sum);
-        format!("{CODE_PREFIX}{}", write_base32(&bytes))
+        armour::write(CODE_PREFIX, self)
     }
 
     /// Reads a code; white space around and inside it does not matter, nor does case.
@@ -99,21 +93,11 @@ impl Code {
     /// # Errors
     /// When it is something else or damaged.
     pub fn from_text(text: &str) -> Result<Self, NotACode> {
-        let text: String =
-            text.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_lowercase();
-        let written = text.strip_prefix(CODE_PREFIX).ok_or(NotACode::OtherText)?;
-        let bytes = read_base32(written).ok_or(NotACode::Damaged)?;
-        let body = bytes.len().checked_sub(CHECKSUM_BYTES).ok_or(NotACode::Damaged)?;
-        let (body, sum) = bytes.split_at_checked(body).ok_or(NotACode::Damaged)?;
-        if checksum(body) != sum {
-            return Err(NotACode::Damaged);
-        }
-        codec::decode(body, CODE_BYTES).map_err(|_| NotACode::Damaged)
+        armour::read(CODE_PREFIX, CODE_BYTES, text).map_err(|why| match why {
+            Unreadable::OtherText => NotACode::OtherText,
+            Unreadable::Damaged => NotACode::Damaged,
+        })
     }
-}
-
-fn checksum(bytes: &[u8]) -> Vec<u8> {
-    domain::hash(domain::CODE, &[bytes]).into_iter().take(CHECKSUM_BYTES).collect()
 }
 
 #[cfg(test)]

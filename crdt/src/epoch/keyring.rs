@@ -45,6 +45,18 @@ impl Keyring {
         Self { prekeys: vec![prekey], epochs: BTreeMap::new(), documents: BTreeMap::new() }
     }
 
+    /// The keyring of a device with these prekeys, oldest first.
+    pub(crate) fn of(prekeys: Vec<SecretKey>) -> Self {
+        Self { prekeys, epochs: BTreeMap::new(), documents: BTreeMap::new() }
+    }
+
+    /// Takes over another row of prekeys, oldest first; one at least.
+    pub(crate) fn renew(&mut self, prekeys: Vec<SecretKey>) {
+        if !prekeys.is_empty() {
+            self.prekeys = prekeys;
+        }
+    }
+
     /// Puts a stored keyring together again. `None` without a prekey. `prekeys` are oldest first.
     #[must_use]
     pub fn from_parts(

@@ -72,6 +72,7 @@ impl Replica {
             Command::Extend { member, cut } => self.extend(now, &member, cut, out),
             Command::Pin { entry } => self.pin(now, &entry, out),
             Command::Unlink { device, last } => self.unlink(now, device, last, out),
+            Command::Carry { act } => self.carry(now, *act, out),
             Command::Leave => self.leave(now, out),
             Command::Sync => {
                 self.peers.stir_all(now);
@@ -123,7 +124,7 @@ impl Replica {
         Ok(Reply::Entry(last))
     }
 
-    pub(crate) fn write_erasure(
+    fn write_erasure(
         &mut self,
         now: Timestamp,
         document: DocumentId,

@@ -119,24 +119,11 @@ impl Replica {
         content: &Content,
         out: &mut Outcome,
     ) -> Result<DocumentId, Refused> {
-        let written = self.next_time(now, out);
-        self.create_at(now, rng, grant, audience, (content, written), out)
-    }
-
-    /// Creates a document of which it is said when it was written.
-    pub(crate) fn create_at<R: CryptoRng>(
-        &mut self,
-        now: Timestamp,
-        rng: &mut R,
-        grant: GrantId,
-        audience: Audience,
-        (content, written): (&Content, Timestamp),
-        out: &mut Outcome,
-    ) -> Result<DocumentId, Refused> {
         let kind = content.kind();
         let owner = if kind.is_shared() { Owner::Shared } else { Owner::Member(self.member()) };
         let creation = Creation::new(rng, owner, kind);
         let document = creation.document(self.persona.group);
+        let written = self.next_time(now, out);
         let change = content
             .create(Actor::of(self.device(), document), written)
             .map_err(|why| Refused::Conflict(why.to_string()))?;

@@ -73,6 +73,10 @@ pub enum Effect {
     },
     /// From now on exactly these peers take part in gossip (S3).
     Members(BTreeSet<TransportKey>),
+    /// This persona goes by another transport key from now on (I4): its network is to be ended and
+    /// started again as [`crate::replica::Replica::transport_key`] says. Streams and connections of
+    /// before are gone.
+    Identity,
     /// Fetch from the store; comes back as [`super::input::Input::Loaded`].
     Load(Load),
     /// Wake the replica at a time.

@@ -27,7 +27,7 @@ use crate::replica::outcome::Outcome;
 use crate::replica::peers::Peers;
 use crate::replica::persona::{Joining as PersonaJoining, Persona, ReplicaState};
 use crate::replica::posts::agreement_of;
-use crate::replica::rewriting::Rewriting;
+use crate::replica::prekeys::Asked;
 use crate::replica::snapshot::Snapshot;
 use crate::replica::{Damaged, Replica};
 use crate::sync::message::Request;
@@ -84,13 +84,13 @@ impl Replica {
             history,
             council: Council { keys, threshold: 1 },
         };
-        let mut persona = Persona::generate(rng, GroupId::GENESIS, member, pseudonym);
+        let mut persona = Persona::generate(now, rng, GroupId::GENESIS, member, pseudonym);
         let control = Control::Genesis(genesis);
         let entry = opening(&persona.device, GroupId::GENESIS, Kind::GENESIS, control.encode());
         let group = entry.get().header.group();
         persona.group = group;
         persona.state = ReplicaState::Member;
-        let card = sign_card(&persona);
+        let card = sign_card(&persona, 0);
         let mut replica = Self::empty(persona);
         let mut out = Outcome::default();
         out.persona_changed = true;
@@ -124,8 +124,8 @@ impl Replica {
             return Err(Refused::TooLong { what: "the introduction", limit });
         }
         let member = MemberKey::new(seed.member_key(&code.salt));
-        let mut persona = Persona::generate(rng, code.group, member, pseudonym);
-        let card = Control::Card(sign_card(&persona));
+        let mut persona = Persona::generate(now, rng, code.group, member, pseudonym);
+        let card = Control::Card(sign_card(&persona, 0));
         let entry = opening(&persona.device, code.group, Kind::CARD, card.encode());
         persona.joining = Some(PersonaJoining { code, words });
         let mut replica = Self::empty(persona);
@@ -233,6 +233,7 @@ impl Replica {
         self.follow_erasures(out);
         self.reopen_welcomes();
         self.note_voided(0);
+        self.resume_again();
         // A crash may have come between a key and what it opens.
         self.retry = true;
         let own = self.member();
@@ -265,10 +266,7 @@ impl Replica {
 
     fn empty(persona: Persona) -> Self {
         let set = LogSet::new(persona.group);
-        let mut keyring = Keyring::new(persona.prekey.clone());
-        for later in &persona.later_prekeys {
-            keyring.rotate(later.clone());
-        }
+        let keyring = Keyring::of(persona.secrets());
         Self {
             authority: Authority::evaluate(&set),
             set,
@@ -280,7 +278,6 @@ impl Replica {
             erased: BTreeSet::new(),
             erasures_heard: BTreeMap::new(),
             edits: BTreeMap::new(),
-            rewriting: Rewriting::default(),
             requests: BTreeMap::new(),
             mints: BTreeSet::new(),
             chosen: BTreeMap::new(),
@@ -294,7 +291,9 @@ impl Replica {
             holdings: Holdings::default(),
             addresses: Vec::new(),
             introduction_due: false,
+            asked: Asked::default(),
             synced: false,
+            swept: Timestamp::default(),
             next_tick: Timestamp::default(),
             last_receipt: Timestamp::default(),
             last_shown: None,
@@ -308,10 +307,10 @@ fn check_pseudonym(pseudonym: &str) -> Result<(), Refused> {
     Pseudonym::new(pseudonym).map(|_| ()).map_err(|why| Refused::Conflict(why.to_string()))
 }
 
-fn sign_card(persona: &Persona) -> crate::identity::device::Card {
+/// The card of the persona's device, at a place among those of its member (I2).
+pub(crate) fn sign_card(persona: &Persona, index: u32) -> crate::identity::device::Card {
     let device = DeviceId::from_bytes(persona.device.verifying_key());
-    let prekey = persona.prekey.public_key();
-    persona.member.sign_card(persona.group, device, 0, prekey, &persona.transport)
+    persona.member.sign_card(persona.group, device, index, persona.prekey(), &persona.transport)
 }
 
 /// The first entry of a log.

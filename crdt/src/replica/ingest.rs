@@ -82,7 +82,7 @@ impl Replica {
             |entry: &Verified<Entry>| self.authority.is_stale_after(&self.set, &entry.get().id);
         if !control.is_empty() || content.iter().any(stale) {
             self.refresh(out);
-            self.learn_keys(&control, out);
+            self.learn_keys(now, &control, out);
         }
         self.open_content(now, content, out);
         refused.map_or(Ok(taken), Err)
@@ -113,6 +113,7 @@ impl Replica {
             self.parked.park(Awaited::GrantOf(card.member), entry);
             return Ok(Step::Waits);
         }
+        let own_tip = self.own_tip().filter(|_| entry.get().header.device == self.device());
         let evicted = match self.set.insert(&entry)? {
             Inserted::New { evicted } => evicted,
             Inserted::Known => return Ok(Step::Known),
@@ -122,6 +123,9 @@ impl Replica {
                 return Ok(Step::Waits);
             }
         };
+        if let Some(tip) = own_tip {
+            self.note_overtaken(tip, out);
+        }
         for gone in evicted {
             self.documents.forget(&gone);
             out.write(Write::Evict { entry: gone });

@@ -1,5 +1,6 @@
 //! All that can happen to a replica.
 
+use crate::capability::grant::RootAct;
 use crate::capability::rank::Rank;
 use crate::crypto::signing::Signature;
 pub use crate::document::kinds::post::Wants;
@@ -284,6 +285,11 @@ pub enum Command {
         device: DeviceId,
         /// Its last entry that counts; all that is held if not said.
         last: Option<EntryId>,
+    },
+    /// Carry an act of the council that enough have signed (A10).
+    Carry {
+        /// It.
+        act: Box<RootAct>,
     },
     /// Leave the group.
     Leave,

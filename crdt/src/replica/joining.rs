@@ -248,7 +248,11 @@ impl Replica {
 
     /// The invite, if this member is to honour it now: it counts, names this member, is not used
     /// up in this member's own logs, and has not expired.
-    fn invite_for(&self, invite: &InviteId, now: Timestamp) -> Result<&Invite, Declined> {
+    pub(crate) fn invite_for(
+        &self,
+        invite: &InviteId,
+        now: Timestamp,
+    ) -> Result<&Invite, Declined> {
         let own = self.member();
         let (id, found) = self
             .set
@@ -278,14 +282,23 @@ impl Replica {
         if used >= usize::from(quota) { Err(Declined::UsedUp) } else { Ok(found) }
     }
 
-    fn open_introduction(&self, invite: &Invite, request: &Request) -> Option<Introduction> {
+    /// The secret half of an invite's request key: from the epoch that it is sealed under, or kept
+    /// when that was destroyed (K7).
+    pub(crate) fn request_secret(&self, invite: &Invite) -> Option<SecretKey> {
+        if let Some(kept) = self.persona.request_secrets.get(&invite.invite) {
+            return Some(SecretKey::from_bytes(kept));
+        }
         let sealed = &invite.request_secret;
         let secret = self.keyring.epoch(sealed.epoch)?;
         let key = SymmetricKey::from_bytes(*secret.as_bytes()).derive(domain::REQUEST_KEY, &[]);
         let bytes: Zeroizing<Vec<u8>> =
             key.open(&sealed.nonce, invite.invite.as_bytes(), sealed.sealed.as_slice()).ok()?;
         let bytes: Zeroizing<[u8; 32]> = Zeroizing::new(bytes.as_slice().try_into().ok()?);
-        let secret = SecretKey::from_bytes(&bytes);
+        Some(SecretKey::from_bytes(&bytes))
+    }
+
+    fn open_introduction(&self, invite: &Invite, request: &Request) -> Option<Introduction> {
+        let secret = self.request_secret(invite)?;
         let bound = codec::encode(&(request.group, request.device));
         let opened =
             secret.open(domain::INTRODUCTION, &bound, request.introduction.as_slice()).ok()?;

@@ -42,18 +42,10 @@ impl Replica {
         if let Some(epoch) = self.chosen.get(&audience) {
             return Ok(*epoch);
         }
-        let recipients = self.recipients(audience);
-        let readers: BTreeSet<DeviceId> = recipients.keys().copied().collect();
-        let counted = self.mints.iter().filter_map(|id| {
-            let mint = mint_of(self.set.control().get(id)?)?;
-            let seen = self.set.slot(id)?.seen;
-            let usable = self.authority.counting(&self.set, id).counts()
-                && !(mint.is_for_exactly(&readers) && self.went_further(mint, seen, &readers));
-            usable.then_some((mint, seen))
-        });
-        let epoch = match self.keyring.choose(counted, audience, &readers) {
+        let epoch = match self.usable(audience) {
             Some(epoch) => epoch,
             None => {
+                let recipients = self.recipients(audience);
                 let mint = self.mint(rng, audience, &recipients, out)?;
                 let epoch = mint.epoch;
                 let grant = self.grant_with(Abilities::READ, None, "to be a member")?;
@@ -67,23 +59,50 @@ impl Replica {
         Ok(epoch)
     }
 
-    /// Whether an epoch's secret may have come to a device that is no reader now: in a group with
-    /// history `all`, later epochs and welcomes carry it on (K6). Then what is written must not be
-    /// sealed under it, though it was minted for just those who are readers now.
+    /// Whether an epoch's secret may have come to a device that is no reader now: welcomes can carry
+    /// it on (K8), and in a group with history `all` later epochs do (K6). Then what is written must
+    /// not be sealed under it, though it was minted for just those who are readers now.
     fn went_further(&self, epoch: &Mint, seen: u32, readers: &BTreeSet<DeviceId>) -> bool {
         let later = |id: &EntryId| self.set.slot(id).is_some_and(|slot| slot.seen >= seen);
-        self.history() == Some(History::All)
-            && self.set.control().iter().any(|(id, control)| match control {
-                Control::Welcome(welcome) => !readers.contains(&welcome.recipient) && later(id),
-                _ => mint_of(control).is_some_and(|mint| {
-                    let named = readers.len().saturating_sub(mint.missing(readers).count());
-                    let others = mint.wraps.len() > named;
-                    others
-                        && !mint.history.as_slice().is_empty()
-                        && mint.epoch != epoch.epoch
-                        && later(id)
-                }),
-            })
+        let member = |device: &DeviceId| self.authority.member_of(device);
+        // Who is not of the moderators is welcomed to nothing of theirs.
+        let of_audience = |device: &DeviceId| {
+            epoch.audience == Audience::Readers
+                || readers.iter().any(|reader| member(reader) == member(device))
+        };
+        self.set.control().iter().any(|(id, control)| match control {
+            Control::Welcome(Welcome { recipient, .. }) => {
+                !readers.contains(recipient) && later(id) && of_audience(recipient)
+            }
+            _ => mint_of(control).is_some_and(|mint| {
+                let named = readers.len().saturating_sub(mint.missing(readers).count());
+                let others = mint.wraps.len() > named;
+                others
+                    && !mint.history.as_slice().is_empty()
+                    && mint.audience == epoch.audience
+                    && mint.epoch != epoch.epoch
+                    && later(id)
+            }),
+        })
+    }
+
+    /// The epoch that a writer would use for an audience, of those that are held (K2).
+    pub(crate) fn usable(&self, audience: Audience) -> Option<EpochId> {
+        let readers: BTreeSet<DeviceId> = self.recipients(audience).into_keys().collect();
+        let counted = self.all_mints().filter_map(|(id, mint)| {
+            // Whoever mints for an audience is of it: a mint of someone else's may name a secret
+            // that they know.
+            let (minter, _) = self.set.place_of(id)?;
+            let seen = self.set.slot(id)?.seen;
+            let fits = mint.audience == audience
+                && readers.contains(&minter)
+                && mint.is_for_exactly(&readers)
+                && self.authority.counting(&self.set, id).counts()
+                && !self.went_further(mint, seen, &readers)
+                && self.minted(mint.epoch).is_some_and(|(for_whom, _)| for_whom == audience);
+            fits.then_some((mint, seen))
+        });
+        self.keyring.choose(counted, audience, &readers)
     }
 
     /// Mints an epoch and keeps its secret. The caller writes the entry that carries it.
@@ -123,54 +142,94 @@ impl Replica {
     }
 
     fn epochs_of(&self, audience: Audience) -> BTreeSet<EpochId> {
-        self.mints
-            .iter()
-            .filter_map(|id| mint_of(self.set.control().get(id)?))
-            .filter(|mint| mint.audience == audience)
-            .map(|mint| mint.epoch)
-            .collect()
+        let held = self.keyring.epochs().keys();
+        let of = |epoch: &&EpochId| self.minted(**epoch).is_some_and(|(of, _)| of == audience);
+        held.filter(of).copied().collect()
+    }
+
+    /// All mints of the set with the entries that carry them.
+    pub(crate) fn all_mints(&self) -> impl Iterator<Item = (&EntryId, &Mint)> {
+        self.mints.iter().filter_map(|id| Some((id, mint_of(self.set.control().get(id)?)?)))
+    }
+
+    /// For whom an epoch was minted, and the mints that say so. Anyone can name an epoch of others
+    /// in a mint of their own, for another audience or other devices. Where several name one, those
+    /// that this device made or can open are of who knew the secret, because a wrap is bound to its
+    /// minter; without such a one all of them have to agree.
+    pub(crate) fn minted(&self, epoch: EpochId) -> Option<(Audience, Vec<&Mint>)> {
+        let mut mints: Vec<(&EntryId, &Mint)> =
+            self.all_mints().filter(|(_, mint)| mint.epoch == epoch).collect();
+        if mints.len() > 1 {
+            let (group, prekeys) = (self.persona.group, self.keyring.prekeys());
+            let own = self.own_devices();
+            let genuine = |(id, mint): &&(&EntryId, &Mint)| {
+                self.set.place_of(id).is_some_and(|(minter, _)| {
+                    let opens = |own| mint.open(group, minter, own, prekeys).is_ok();
+                    own.contains(&minter) || own.iter().copied().any(opens)
+                })
+            };
+            let opened: Vec<_> = mints.iter().filter(genuine).copied().collect();
+            if !opened.is_empty() {
+                mints = opened;
+            }
+        }
+        let (_, first) = mints.first()?;
+        let agree = mints.iter().all(|(_, mint)| mint.audience == first.audience);
+        agree.then(|| (first.audience, mints.into_iter().map(|(_, mint)| mint).collect()))
     }
 
     fn keep_epoch(&mut self, secret: EpochSecret, out: &mut Outcome) {
         let bytes = Zeroizing::new(*secret.as_bytes());
         let epoch = self.keyring.learn_epoch(self.persona.group, secret);
         out.write(Write::Epoch { epoch, secret: bytes });
+        self.epoch_processed(out);
     }
 
     /// Opens what new control entries carry for this device.
-    pub(crate) fn learn_keys(&mut self, entries: &[EntryId], out: &mut Outcome) {
-        let (group, device) = (self.persona.group, self.device());
+    pub(crate) fn learn_keys(&mut self, now: Timestamp, entries: &[EntryId], out: &mut Outcome) {
+        let (group, own) = (self.persona.group, self.own_devices());
         let mut learnt = false;
         for id in entries {
             let Some(control) = self.set.control().get(id) else { continue };
             if let Some(mint) = mint_of(control) {
                 self.mints.insert(*id);
                 let Some((minter, _)) = self.set.place_of(id) else { continue };
-                for epoch in
-                    self.keyring.learn_mint(group, minter, device, mint).unwrap_or_default()
-                {
+                let opened = own
+                    .iter()
+                    .find_map(|own| self.keyring.learn_mint(group, minter, *own, mint).ok());
+                for epoch in opened.unwrap_or_default() {
+                    if self.persona.retention.forgot(&epoch) {
+                        // Someone carries on what was destroyed here.
+                        self.keyring.forget_epoch(epoch);
+                        continue;
+                    }
                     learnt = true;
                     if let Some(secret) = self.keyring.epoch(epoch) {
                         let secret = Zeroizing::new(*secret.as_bytes());
                         out.write(Write::Epoch { epoch, secret });
                     }
                 }
-            } else if let Control::Welcome(welcome) = control
-                && welcome.recipient == device
-                && let Ok(keys) = welcome.open(group, self.keyring.prekeys())
-            {
-                learnt = true;
-                self.learn_welcome(&keys, out);
+            } else if let Control::Welcome(welcome) = control {
+                if !own.contains(&welcome.recipient) {
+                    self.persona.help.welcomed(welcome.recipient, now);
+                    out.persona_changed = true;
+                } else if let Ok(keys) = welcome.open(group, self.keyring.prekeys()) {
+                    learnt = true;
+                    self.learn_welcome(&keys, out);
+                }
             }
         }
         self.chosen.clear();
         if learnt {
             self.retry = true;
+            self.epoch_processed(out);
         }
     }
 
     fn learn_welcome(&mut self, keys: &Keys, out: &mut Outcome) {
         for epoch in self.keyring.learn_epochs(self.persona.group, keys) {
+            self.persona.retention.remember(&epoch);
+            out.persona_changed = true;
             if let Some(secret) = self.keyring.epoch(epoch) {
                 out.write(Write::Epoch { epoch, secret: Zeroizing::new(*secret.as_bytes()) });
             }
@@ -186,13 +245,13 @@ impl Replica {
     /// Opens the welcomes that are held already: their envelopes are kept in memory only until
     /// they have opened their entries.
     pub(crate) fn reopen_welcomes(&mut self) {
-        let device = self.device();
+        let own = self.own_devices();
         let keys: Vec<Keys> = self
             .set
             .control()
             .values()
             .filter_map(|control| match control {
-                Control::Welcome(welcome) if welcome.recipient == device => {
+                Control::Welcome(welcome) if own.contains(&welcome.recipient) => {
                     welcome.open(self.persona.group, self.keyring.prekeys()).ok()
                 }
                 _ => None,
@@ -215,6 +274,7 @@ impl Replica {
             .into_iter()
             .flat_map(|kind| self.documents.of_kind(kind))
             .flat_map(|(_, document)| document.entries.iter().copied())
+            .chain(self.readable_without_epoch())
             .take(WELCOMED_ENTRIES)
             .collect();
         self.owe(device, entries, out);
@@ -237,18 +297,12 @@ impl Replica {
         if self.persona.owed.is_empty() {
             return;
         }
-        let control = self.set.control();
-        let mint = self
-            .mints
-            .iter()
-            .filter_map(|id| mint_of(control.get(id)?))
-            .find(|mint| mint.epoch == epoch);
-        let Some(mint) = mint else { return };
-        if mint.audience != Audience::Readers {
-            return;
-        }
-        for (device, entries) in &mut self.persona.owed {
-            if !mint.names(*device) && entries.len() < WELCOMED_ENTRIES && entries.insert(entry) {
+        let Some((Audience::Readers, mints)) = self.minted(epoch) else { return };
+        let without = |device: &&DeviceId| !mints.iter().all(|mint| mint.names(**device));
+        let without: Vec<DeviceId> = self.persona.owed.keys().filter(without).copied().collect();
+        for device in without {
+            let Some(entries) = self.persona.owed.get_mut(&device) else { continue };
+            if entries.len() < WELCOMED_ENTRIES && entries.insert(entry) {
                 out.persona_changed = true;
             }
         }
@@ -286,31 +340,44 @@ impl Replica {
                 Some((stored.id, envelope))
             })
             .collect();
-        let prekey = self
-            .authority
-            .device(&device)
-            .filter(|device| self.authority.rank_of(&device.member).is_some())
-            .and_then(|device| device.prekeys.last().copied());
-        let grant = self.grant_with(Abilities::READ, None, "to be a member");
-        if let (Some(prekey), Ok(grant)) = (prekey, grant) {
-            let mut written = false;
-            for keys in Keys::pack(&[], &envelopes) {
-                let group = self.persona.group;
-                let Ok(welcome) = Welcome::seal(rng, group, device, &prekey, &keys) else {
-                    continue;
-                };
-                written |= self.write_control(now, grant, &Control::Welcome(welcome), out).is_ok();
-            }
-            if written {
-                self.refresh(out);
-            }
-        }
+        self.hand_over(now, rng, device, (&[], &envelopes), out);
         if let Some(entries) = self.persona.owed.get_mut(&device) {
             for entry in paid {
                 entries.remove(entry);
             }
         }
         out.persona_changed = true;
+    }
+
+    /// Writes welcomes with these keys for a device, to the newest prekey that is known of it.
+    pub(crate) fn hand_over<R: CryptoRng>(
+        &mut self,
+        now: Timestamp,
+        rng: &mut R,
+        device: DeviceId,
+        (epochs, envelopes): (&[EpochSecret], &[(EntryId, Envelope)]),
+        out: &mut Outcome,
+    ) {
+        let prekey = self
+            .authority
+            .device(&device)
+            .filter(|device| self.authority.rank_of(&device.member).is_some())
+            .and_then(|device| device.prekeys.last().copied());
+        let grant = self.grant_with(Abilities::READ, None, "to be a member");
+        let (Some(prekey), Ok(grant)) = (prekey, grant) else { return };
+        let mut written = false;
+        for keys in Keys::pack(epochs, envelopes) {
+            let group = self.persona.group;
+            let Ok(welcome) = Welcome::seal(rng, group, device, &prekey, &keys) else { continue };
+            if self.write_control(now, grant, &Control::Welcome(welcome), out).is_ok() {
+                self.persona.help.welcomed(device, now);
+                written = true;
+            }
+        }
+        if written {
+            out.persona_changed = true;
+            self.refresh(out);
+        }
     }
 }
 

@@ -53,8 +53,9 @@ impl Replica {
             }
         } else if let Load::Document(document) = load {
             self.documents.loaded(document);
-            self.read_voided(now, rng, document, &entries, out);
-            self.build(now, rng, *document, entries, out);
+            if !self.write_anew(now, rng, *document, &entries, out) {
+                self.build(now, rng, *document, entries, out);
+            }
         } else if self.retrying.as_ref() == Some(load) {
             self.retrying = None;
             let entries = entries.into_iter().map(|stored| {
@@ -85,7 +86,9 @@ impl Replica {
         else {
             return;
         };
-        if let Some(erasure) = self.authority.erased(&created).filter(|erasure| erasure.final_) {
+        let creations = self.creations_of(&document, &created);
+        let mut erasures = creations.iter().filter_map(|id| self.authority.erased(id));
+        if let Some(erasure) = erasures.find(|erasure| erasure.final_) {
             let changes: Vec<EntryId> = erasure.changes.iter().copied().collect();
             self.erase(document, created, kind, &changes, entries, out);
             self.refuse_edits(document, out);
@@ -220,6 +223,24 @@ impl Replica {
         rebuild::lent(&counted, &void)
     }
 
+    fn creations_of(&self, document: &DocumentId, created: &EntryId) -> BTreeSet<EntryId> {
+        let known = self.documents.get(document);
+        let mut creations: BTreeSet<EntryId> =
+            known.into_iter().flat_map(|known| known.creations.keys().copied()).collect();
+        creations.insert(*created);
+        creations
+    }
+
+    /// Whether a document is shown. An act on any of the entries that create it is one on it: an
+    /// owner who creates it once more brings nothing back.
+    pub(crate) fn state_of(&self, document: &DocumentId, created: &EntryId) -> PostState {
+        let creations = self.creations_of(document, created);
+        let erased = creations.iter().filter_map(|id| self.authority.erased(id));
+        let hidden = creations.iter().filter_map(|id| self.authority.hidden(id));
+        let by = erased.map(|erasure| erasure.by).min().or_else(|| hidden.min());
+        by.map_or(PostState::Shown, PostState::Hidden)
+    }
+
     /// What a document shows, as a row; `None` if it shows nothing of its own.
     pub(crate) fn row(
         &mut self,
@@ -229,10 +250,7 @@ impl Replica {
         out: &mut Outcome,
     ) -> Option<Row> {
         let created = first.id;
-        let state = match self.authority.erased(&created) {
-            Some(erasure) => PostState::Hidden(erasure.by),
-            None => self.authority.hidden(&created).map_or(PostState::Shown, PostState::Hidden),
-        };
+        let state = self.state_of(&document, &created);
         let post = |thread, title: Option<&str>, reply_to, imported| {
             Row::Post(PostRow {
                 document,

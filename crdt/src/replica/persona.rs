@@ -11,8 +11,12 @@ use crate::capability::invite::Code;
 use crate::codec;
 use crate::crypto::agreement::SecretKey;
 use crate::crypto::signing::SigningKey;
-use crate::id::{DeviceId, EntryId, GroupId, InviteId, MemberId, RequestId};
+use crate::epoch::keyring::KEPT_PREKEYS;
+use crate::id::{DeviceId, EntryId, GroupId, InviteId, MemberId, PublicKey, RequestId};
 use crate::identity::member::MemberKey;
+use crate::replica::prekeys::Help;
+use crate::replica::retention::Retention;
+use crate::replica::rollback::Rollback;
 use crate::time::Timestamp;
 
 /// Bytes that a stored persona may have.
@@ -39,10 +43,18 @@ pub(crate) struct Persona {
     pub(crate) member: MemberKey,
     pub(crate) device: SigningKey,
     pub(crate) transport: SigningKey,
-    /// The prekey of the card.
-    pub(crate) prekey: SecretKey,
-    /// Those that took its place, newest last (K8).
-    pub(crate) later_prekeys: Vec<SecretKey>,
+    /// The prekeys that are kept, newest last; never empty (K8).
+    pub(crate) prekeys: Vec<Prekey>,
+    /// An epoch was processed since the prekey was last replaced, and when it is due for that.
+    pub(crate) rotation: Rotation,
+    /// What other devices were helped with lately (K8).
+    pub(crate) help: Help,
+    /// Devices that this persona has moved on from (I4).
+    pub(crate) rollback: Rollback,
+    /// What came out of use (K7).
+    pub(crate) retention: Retention,
+    /// Secret halves of the request keys of invites whose epoch's secret is gone (K7).
+    pub(crate) request_secrets: BTreeMap<InviteId, Zeroizing<[u8; 32]>>,
     pub(crate) state: ReplicaState,
     /// The last time that this device put on anything (C6).
     pub(crate) clock: Timestamp,
@@ -60,6 +72,23 @@ pub(crate) struct Persona {
     pub(crate) receipts: u64,
 }
 
+/// A prekey and since when it is in use: the one before it was in use until then.
+pub(crate) struct Prekey {
+    pub(crate) secret: SecretKey,
+    pub(crate) since: Timestamp,
+}
+
+/// Whether the prekey is to be replaced (K8).
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Rotation {
+    /// No epoch was processed since it was.
+    None,
+    /// One was, just now.
+    Wanted,
+    /// At this time.
+    Due(Timestamp),
+}
+
 /// What a newcomer holds until it is admitted.
 pub(crate) struct Joining {
     pub(crate) code: Code,
@@ -73,8 +102,16 @@ struct Record {
     member: [u8; 32],
     device: [u8; 32],
     transport: [u8; 32],
-    prekey: [u8; 32],
-    later_prekeys: Vec<[u8; 32]>,
+    prekeys: Vec<([u8; 32], u64)>,
+    #[zeroize(skip)]
+    rotation: Rotation,
+    #[zeroize(skip)]
+    help: Help,
+    #[zeroize(skip)]
+    rollback: Rollback,
+    #[zeroize(skip)]
+    retention: Retention,
+    request_secrets: Vec<([u8; 32], [u8; 32])>,
     #[zeroize(skip)]
     state: ReplicaState,
     #[zeroize(skip)]
@@ -93,6 +130,7 @@ struct Record {
 impl Persona {
     /// A new device of a member, with keys from `rng`.
     pub(crate) fn generate<R: CryptoRng>(
+        now: Timestamp,
         rng: &mut R,
         group: GroupId,
         member: MemberKey,
@@ -103,8 +141,12 @@ impl Persona {
             member,
             device: SigningKey::generate(rng),
             transport: SigningKey::generate(rng),
-            prekey: SecretKey::generate(rng),
-            later_prekeys: Vec::new(),
+            prekeys: vec![Prekey { secret: SecretKey::generate(rng), since: now }],
+            rotation: Rotation::None,
+            help: Help::default(),
+            rollback: Rollback::default(),
+            retention: Retention::default(),
+            request_secrets: BTreeMap::new(),
             state: ReplicaState::Waiting,
             clock: Timestamp::default(),
             joining: None,
@@ -114,6 +156,35 @@ impl Persona {
             owed: BTreeMap::new(),
             receipts: 0,
         }
+    }
+
+    /// Becomes another device of the same member: new device and transport keys, and a new prekey
+    /// beside those that are kept (I4).
+    pub(crate) fn renew<R: CryptoRng>(&mut self, now: Timestamp, rng: &mut R) {
+        self.rollback.moved(self.device_id());
+        self.device = SigningKey::generate(rng);
+        self.transport = SigningKey::generate(rng);
+        self.add_prekey(now, SecretKey::generate(rng));
+        self.rotation = Rotation::None;
+        self.receipts = 0;
+    }
+
+    /// A new prekey takes over; the last [`KEPT_PREKEYS`] stay (K8).
+    pub(crate) fn add_prekey(&mut self, now: Timestamp, secret: SecretKey) {
+        self.prekeys.push(Prekey { secret, since: now });
+        let extra = self.prekeys.len().saturating_sub(KEPT_PREKEYS);
+        self.prekeys.drain(..extra);
+    }
+
+    /// The public half of the newest prekey.
+    pub(crate) fn prekey(&self) -> PublicKey {
+        let newest = self.prekeys.last().map(|prekey| prekey.secret.public_key());
+        newest.unwrap_or(PublicKey::from_bytes([0; 32]))
+    }
+
+    /// The prekeys as a keyring has them, oldest first.
+    pub(crate) fn secrets(&self) -> Vec<SecretKey> {
+        self.prekeys.iter().map(|prekey| prekey.secret.clone()).collect()
     }
 
     pub(crate) fn member_id(&self) -> MemberId {
@@ -131,8 +202,20 @@ impl Persona {
             member: *self.member.signing_key().to_seed(),
             device: *self.device.to_seed(),
             transport: *self.transport.to_seed(),
-            prekey: *self.prekey.to_bytes(),
-            later_prekeys: self.later_prekeys.iter().map(|key| *key.to_bytes()).collect(),
+            prekeys: self
+                .prekeys
+                .iter()
+                .map(|prekey| (*prekey.secret.to_bytes(), prekey.since.as_millis()))
+                .collect(),
+            rotation: self.rotation,
+            help: self.help.clone(),
+            rollback: self.rollback.clone(),
+            retention: self.retention.clone(),
+            request_secrets: self
+                .request_secrets
+                .iter()
+                .map(|(invite, secret)| (*invite.as_bytes(), **secret))
+                .collect(),
             state: self.state,
             clock: self.clock,
             joining: self
@@ -151,6 +234,9 @@ impl Persona {
     /// From the encrypted store; `None` if the record cannot be read.
     pub(crate) fn from_record(bytes: &[u8]) -> Option<Self> {
         let record: Record = codec::decode(bytes, RECORD_BYTES).ok()?;
+        if record.prekeys.is_empty() {
+            return None;
+        }
         let joining = match &record.joining {
             None => None,
             Some((code, words)) => {
@@ -162,8 +248,23 @@ impl Persona {
             member: MemberKey::new(SigningKey::from_seed(&record.member)),
             device: SigningKey::from_seed(&record.device),
             transport: SigningKey::from_seed(&record.transport),
-            prekey: SecretKey::from_bytes(&record.prekey),
-            later_prekeys: record.later_prekeys.iter().map(SecretKey::from_bytes).collect(),
+            prekeys: record
+                .prekeys
+                .iter()
+                .map(|(secret, since)| Prekey {
+                    secret: SecretKey::from_bytes(secret),
+                    since: Timestamp::from_millis(*since),
+                })
+                .collect(),
+            rotation: record.rotation,
+            help: record.help.clone(),
+            rollback: record.rollback.clone(),
+            retention: record.retention.clone(),
+            request_secrets: record
+                .request_secrets
+                .iter()
+                .map(|(invite, secret)| (InviteId::from_bytes(*invite), Zeroizing::new(*secret)))
+                .collect(),
             state: record.state,
             clock: record.clock,
             joining,
@@ -187,7 +288,8 @@ mod tests {
         let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(1);
         let member = MemberKey::new(SigningKey::from_seed(&[1; 32]));
         let group = GroupId::from_bytes([7; 32]);
-        let persona = Persona::generate(&mut rng, group, member, "Heron".to_owned());
+        let now = Timestamp::from_millis(7);
+        let persona = Persona::generate(now, &mut rng, group, member, "Heron".to_owned());
         let record = persona.to_record();
         let read = Persona::from_record(&record).unwrap();
         assert_eq!(read.device_id(), persona.device_id());

@@ -87,8 +87,8 @@ impl Replica {
         }
     }
 
-    /// Which of the entries that say they create a document is the one that does (C1): the smallest
-    /// of those whose author may write such a document, whatever came first.
+    /// Which of the entries that say they create a document is the one that does (C1): of those whose
+    /// author may write such a document the smallest that counts, whatever came first.
     pub(crate) fn settle_creation(&mut self, document: DocumentId) {
         let Some(known) = self.documents.get(&document) else { return };
         let may = |id: &EntryId, kind: DocumentKind| {
@@ -96,8 +96,13 @@ impl Replica {
             let (needed, _) = Self::ability_for(kind);
             grant.is_some_and(|(_, capability)| capability.abilities.contains(needed))
         };
-        let mut creations = known.creations.iter().map(|(id, kind)| (*id, *kind));
-        let created = creations.find(|(id, kind)| may(id, *kind));
+        let creations = known.creations.iter().map(|(id, kind)| (*id, *kind));
+        let able: Vec<_> = creations.filter(|(id, kind)| may(id, *kind)).collect();
+        // Several that count: a rollback or a demotion had voided one, its author said it again
+        // (I4, A2), and it came to count after all.
+        let counts =
+            |(id, _): &&(EntryId, DocumentKind)| self.authority.counting(&self.set, id).counts();
+        let created = able.iter().find(counts).or(able.first()).copied();
         self.documents.set_created(document, created);
     }
 

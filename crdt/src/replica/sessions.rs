@@ -90,7 +90,7 @@ impl Replica {
                 let result = match protocol {
                     Protocol::Sync => Message::from_bytes(&bytes)
                         .map_err(|_| Misbehaved::Message)
-                        .and_then(|message| self.sync_message(now, id, message, out)),
+                        .and_then(|message| self.sync_message(now, rng, id, message, out)),
                     Protocol::Join => JoinMessage::from_bytes(&bytes)
                         .map_err(|_| Misbehaved::Message)
                         .and_then(|message| self.join_message(now, rng, id, message, out)),
@@ -155,9 +155,10 @@ impl Replica {
             .collect()
     }
 
-    fn sync_message(
+    fn sync_message<R: CryptoRng>(
         &mut self,
         now: Timestamp,
+        rng: &mut R,
         id: SessionId,
         message: Message,
         out: &mut Outcome,
@@ -193,6 +194,7 @@ impl Replica {
                 Ok(())
             }
             Message::Done { all } => self.on_done(now, id, all, out),
+            Message::Lacking(epochs) => self.on_lacking(now, rng, id, epochs.as_slice(), out),
         }
     }
 
@@ -319,6 +321,7 @@ impl Replica {
         session.done_sent = true;
         let over = session.is_over();
         self.send_receipts(now, id, out);
+        self.ask_for_keys(now, id, out);
         out.send(id, &Message::Done { all: missing == 0 });
         if over {
             self.finish(id, out);

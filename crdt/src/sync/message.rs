@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, Bytes, List, Malformed};
 use crate::crypto::signing::Signature;
-use crate::id::{DeviceId, EntryId, GroupId, InviteId};
+use crate::id::{DeviceId, EntryId, EpochId, GroupId, InviteId};
 use crate::limits;
 use crate::log::entry::Seen;
 use crate::log::frontier::{Frontier, FrontierDigest};
@@ -64,6 +64,10 @@ pub enum Message {
         /// Whether this end now holds all that the other showed it, with every payload (S6).
         all: bool,
     },
+    /// Epochs that the sender may open and holds no secret of: it asks for them again (K8). Before
+    /// its [`Message::Done`], once. The connection proves who asks: the transport key is the one
+    /// that a card binds to the device.
+    Lacking(List<EpochId, { limits::LACKING_EPOCHS }>),
 }
 
 /// What the sender lets the other end have.

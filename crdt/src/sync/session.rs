@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! opened ─► Hello ⇄ Hello ─► Welcome ⇄ Welcome ─► Frontier ⇄ Frontier
-//!        Want ─► Run… RunsDone ─► WantPayloads ─► Payloads… PayloadsDone ─► Done ⇄ Done
+//!        Want ─► Run… RunsDone ─► WantPayloads ─► Payloads… PayloadsDone ─► Lacking? ─► Done ⇄ Done
 //! ```
 //!
 //! Both ends speak the same language; each says *want* for itself. What comes out of order is the
@@ -54,6 +54,8 @@ pub struct Session {
     /// How many payloads were missing when they were last asked for: asking again is worth it
     /// only if some came.
     pub missing_when_asked: Option<usize>,
+    /// Whether the other end has asked for keys: once is enough (K8).
+    pub keys_asked: bool,
     /// Whether this end has said that it is done.
     pub done_sent: bool,
     /// Whether the other end has.
@@ -99,6 +101,7 @@ impl Session {
             awaiting: Awaiting::Frontier,
             wants_served: 0,
             missing_when_asked: None,
+            keys_asked: false,
             done_sent: false,
             done_received: false,
             heard: now,

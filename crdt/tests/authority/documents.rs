@@ -1,13 +1,14 @@
 //! The specification and the tests name the same rules.
 
 const SPECIFICATION: &str = include_str!("../../docs/authority.md");
-const TESTS: [&str; 6] = [
+const TESTS: [&str; 7] = [
     include_str!("scenarios.rs"),
     include_str!("scenarios_acts.rs"),
     include_str!("scenarios_council.rs"),
     include_str!("scenarios_cuts.rs"),
     include_str!("scenarios_forks.rs"),
     include_str!("laws.rs"),
+    include_str!("laws_oracle.rs"),
 ];
 
 #[test]

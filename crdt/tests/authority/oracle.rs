@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_crdt::capability::grant::Grant;
-use cairn_crdt::capability::rank::Rank;
+use cairn_crdt::capability::rank::{Abilities, Rank};
 use cairn_crdt::capability::revocation::{Cut, CutHead, PinRight};
 use cairn_crdt::id::{DeviceId, EntryId, GrantId, MemberId};
 use cairn_crdt::log::entry::{Control, Kind};
@@ -89,6 +89,10 @@ impl<'set> Oracle<'set> {
         self.grant(id).map(|grant| grant.rank)
     }
 
+    fn abilities(&self, id: GrantId) -> Abilities {
+        self.grant(id).map_or(Abilities::ALL, |grant| grant.abilities)
+    }
+
     fn subject(&self, id: GrantId) -> Option<MemberId> {
         match self.control(&id.entry())? {
             Control::Genesis(genesis) => Some(genesis.founder),
@@ -118,7 +122,10 @@ impl<'set> Oracle<'set> {
             return false;
         };
         let under = self.under(&id.entry());
+        let needed = if grant.rank <= Rank::Member { Abilities::ADMIT } else { Abilities::APPOINT };
         self.rank(under).is_some_and(|rank| rank > grant.rank)
+            && self.abilities(under).contains(grant.abilities)
+            && self.abilities(under).contains(needed)
             && self.subject(under) == self.member(&id.entry())
             && self.keeps_a1(under)
     }
@@ -140,6 +147,9 @@ impl<'set> Oracle<'set> {
         let issuer = self.slots.get(&id.entry()).and_then(|(.., slot)| self.rank(slot.grant));
         let mut touching = Vec::new();
         for denial in self.denials_above(rank) {
+            if !self.abilities(self.under(&denial)).contains(Abilities::REMOVE) {
+                continue;
+            }
             let by = self.rank(self.under(&denial));
             let touches = match self.control(&denial) {
                 Some(Control::Revoke(revoke)) => revoke.grant == id,

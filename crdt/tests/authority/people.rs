@@ -1,5 +1,6 @@
 //! Named people who sign real entries.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha20Rng;
@@ -25,11 +26,17 @@ use cairn_crdt::log::set::{Inserted, LogSet};
 /// The founder's member and first device.
 pub(crate) const FAY: &str = "fay";
 
+thread_local! {
+    /// Keys take long to derive and there are few.
+    static KEYS: RefCell<BTreeMap<String, SigningKey>> = const { RefCell::new(BTreeMap::new()) };
+}
+
 pub(crate) fn key(role: &str, name: &str) -> SigningKey {
-    SigningKey::from_seed(&domain::hash(
-        "cairn 2026 v1 test key",
-        &[role.as_bytes(), name.as_bytes()],
-    ))
+    let fresh = || {
+        let parts = [role.as_bytes(), name.as_bytes()];
+        SigningKey::from_seed(&domain::hash("cairn 2026 v1 test key", &parts))
+    };
+    KEYS.with_borrow_mut(|keys| keys.entry(format!("{role} {name}")).or_insert_with(fresh).clone())
 }
 
 /// `ann/2` is the second device of the member `ann`.
@@ -136,6 +143,18 @@ impl Group {
             self.card(name);
         }
         self.sign(name, grant, Kind::CONTENT, b"sealed".to_vec())
+    }
+
+    /// An entry of a kind that nobody knows yet (L4).
+    pub(crate) fn say_unknown(&mut self, name: &str, grant: GrantId) -> EntryId {
+        self.sign(name, grant, Kind(77), Vec::new())
+    }
+
+    /// The last act of the council that anybody carried.
+    pub(crate) fn last_root(&self) -> Option<Control> {
+        let mut acts = self.entries.iter().rev().map(Verified::get);
+        let last = acts.find(|entry| entry.header.kind == Kind::ROOT)?;
+        Some(Control::decode(Kind::ROOT, last.payload.as_ref().unwrap()).unwrap())
     }
 
     fn sign(&mut self, name: &str, grant: GrantId, kind: Kind, payload: Vec<u8>) -> EntryId {

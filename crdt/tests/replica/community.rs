@@ -6,13 +6,16 @@ use cairn_crdt::capability::grant::History;
 use cairn_crdt::capability::invite::{Code, Contact};
 use cairn_crdt::capability::rank::Rank;
 use cairn_crdt::codec::{Bytes, List};
-use cairn_crdt::id::{DocumentId, MemberId, RequestId, TransportKey};
+use cairn_crdt::id::{DocumentId, EntryId, MemberId, RequestId, TransportKey};
 use cairn_crdt::identity::seed::Seed;
-use cairn_crdt::replica::effect::{Effect, Event, Refused, Reply, Verdict};
+use cairn_crdt::log::frontier::Frontier;
+use cairn_crdt::replica::effect::{Effect, Event, Refused, Reply, Serve, Verdict};
 use cairn_crdt::replica::input::{
-    Body, Command, CommandId, CutChoice, GossipToken, Input, SessionEvent, SessionId, Timer,
+    Body, Command, CommandId, CutChoice, GossipToken, Input, Protocol, SessionEvent, SessionId,
+    Timer,
 };
 use cairn_crdt::replica::{Founding, Joining, Replica, ReplicaState};
+use cairn_crdt::sync::message::{Admittance, Message, SYNC_VERSION};
 use cairn_crdt::time::Timestamp;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
@@ -41,6 +44,8 @@ pub struct Community {
     gossiped: BTreeMap<GossipToken, (usize, usize, Vec<u8>)>,
     next: u64,
     reply: Option<Result<Reply, Refused>>,
+    /// Whose node goes by another transport key from now on (I4).
+    moved: BTreeSet<usize>,
 }
 
 pub const START: Timestamp = Timestamp::from_millis(1_790_000_000_000);
@@ -69,6 +74,7 @@ impl Community {
             gossiped: BTreeMap::new(),
             next: 0,
             reply: None,
+            moved: BTreeSet::new(),
         };
         community.add(replica, effects);
         community
@@ -218,6 +224,74 @@ impl Community {
         self.run();
     }
 
+    /// The same persona a second time, from a copy of what was written: what a thief of the disk
+    /// has, or a backup that is put back. Connected to nobody.
+    pub fn copy(&mut self, who: usize) -> usize {
+        let store = self.people[who].store.clone();
+        let snapshot = store.snapshot(self.people[who].replica.group());
+        let (replica, effects) = Replica::restore(self.now, snapshot).unwrap();
+        let copy = self.add(replica, effects);
+        let written = std::mem::replace(&mut self.people[copy].store, store);
+        assert!(written.entries.is_empty(), "being put back writes nothing");
+        copy
+    }
+
+    /// Gives everything that one person holds to another, who takes it to come from a member,
+    /// whether or not it would be served: what somebody has who listened or robbed a keeper.
+    pub fn hand_over(&mut self, from: usize, to: usize) {
+        let session = SessionId(u64::MAX - self.fresh());
+        let peer = self.key(from);
+        let set = self.people[from].replica.set();
+        let hello = Message::Hello {
+            version: SYNC_VERSION,
+            group: set.group(),
+            frontier: self.people[from].replica.digest(),
+            seen: set.seen(),
+        };
+        let frontier = Message::Frontier(Frontier::of(set));
+        let mut messages = vec![hello, Message::Welcome(Admittance::Member), frontier];
+        for log in set.logs().values() {
+            let mut chain: Vec<EntryId> = Vec::new();
+            for (_, id, slot) in log.iter() {
+                if chain.last().is_some_and(|last| *last != slot.prev) {
+                    let entries = std::mem::take(&mut chain);
+                    let serve = Serve::Runs { entries, content: true };
+                    messages.extend(self.people[from].store.serve(serve));
+                }
+                chain.push(id);
+            }
+            let serve = Serve::Runs { entries: chain, content: true };
+            messages.extend(self.people[from].store.serve(serve));
+        }
+        let opened = SessionEvent::Opened { peer, protocol: Protocol::Sync, initiated: false };
+        self.event(to, session, opened);
+        for message in messages {
+            self.event(to, session, SessionEvent::Message(message.to_bytes()));
+        }
+        self.event(to, session, SessionEvent::Closed);
+        self.run();
+        let held = self.people[to].replica.set();
+        let mut given = self.people[from].store.entries.keys();
+        assert!(given.all(|entry| held.contains(entry)), "{to} did not take it all");
+    }
+
+    /// A person's node is read from its store, and connected again with whom it was.
+    pub fn reconnect(&mut self, who: usize) {
+        let linked = self.links.iter().filter(|(a, b)| *a == who || *b == who);
+        let linked: Vec<usize> = linked.map(|(a, b)| if *a == who { *b } else { *a }).collect();
+        self.restart(who);
+        for other in linked {
+            self.connect(who, other);
+        }
+    }
+
+    /// Sets a person's disk back to what it was.
+    pub fn set_back(&mut self, who: usize, store: Store) {
+        self.unplug(who);
+        self.people[who].store = store;
+        self.restart(who);
+    }
+
     pub fn event(&mut self, who: usize, session: SessionId, event: SessionEvent) {
         self.inputs.push_back((who, Input::Session { session, event }));
     }
@@ -244,12 +318,11 @@ impl Community {
                     }
                 }
                 Effect::Open { peer, protocol } => {
-                    let Some(other) = (0..self.people.len()).find(|p| self.key(*p) == peer) else {
+                    let linked = |p: &usize| self.links.contains(&(who.min(*p), who.max(*p)));
+                    let mut people = 0..self.people.len();
+                    let Some(other) = people.find(|p| self.key(*p) == peer && linked(p)) else {
                         continue;
                     };
-                    if !self.links.contains(&(who.min(other), who.max(other))) {
-                        continue;
-                    }
                     let (mine, theirs) = (SessionId(self.fresh()), SessionId(self.fresh()));
                     self.streams.insert(mine, (who, other, theirs));
                     self.streams.insert(theirs, (other, who, mine));
@@ -280,6 +353,9 @@ impl Community {
                 Effect::Timer { at, .. } => self.people[who].timer = Some(at),
                 Effect::Reply { reply, .. } => self.reply = Some(reply),
                 Effect::Notify(event) => self.people[who].events.push(event),
+                Effect::Identity => {
+                    self.moved.insert(who);
+                }
                 Effect::Seek { .. } | Effect::Forget { .. } => {}
             }
         }
@@ -319,6 +395,9 @@ impl Community {
             assert!(steps < 2_000_000, "the replicas never come to rest");
             let effects = self.people[who].replica.handle(self.now, &mut self.rng, input);
             self.perform(who, effects);
+            while let Some(who) = self.moved.pop_first() {
+                self.reconnect(who);
+            }
         }
     }
 

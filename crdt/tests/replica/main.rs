@@ -5,12 +5,21 @@
 #![expect(unreachable_pub, reason = "test code")]
 
 mod community;
+mod council;
 mod delivery;
 mod forged;
 mod joining;
 mod moderation;
+mod prekeys;
 mod relay;
 mod removal;
+mod retention;
+mod rollback;
+mod scenarios_documents;
+mod scenarios_exchange;
+mod scenarios_joining;
+mod scenarios_reading;
+mod scenarios_signed;
 mod store;
 mod strangers;
 mod sync;

@@ -25,7 +25,7 @@ use rand_core::SeedableRng as _;
 use crate::community::{Community, START};
 
 /// The key of a person's device: the third part of what the store keeps of a persona.
-fn device_key(c: &Community, who: usize) -> SigningKey {
+pub fn device_key(c: &Community, who: usize) -> SigningKey {
     let seed: [u8; 32] = c.people[who].store.persona[64..96].try_into().unwrap();
     let key = SigningKey::from_seed(&seed);
     assert_eq!(&key.verifying_key(), c.people[who].replica.device().as_bytes());
@@ -33,7 +33,7 @@ fn device_key(c: &Community, who: usize) -> SigningKey {
 }
 
 /// An entry of a person's own log as it is gossiped.
-fn stored(c: &Community, who: usize, entry: EntryId) -> Vec<u8> {
+pub fn stored(c: &Community, who: usize, entry: EntryId) -> Vec<u8> {
     let kept = &c.people[who].store.entries[&entry];
     let entry = Entry {
         id: entry,
@@ -45,7 +45,12 @@ fn stored(c: &Community, who: usize, entry: EntryId) -> Vec<u8> {
 }
 
 /// Gives gossip to a person; what comes of it is performed. The verdict, and what was written.
-fn gossip(c: &mut Community, to: usize, from: usize, bytes: Vec<u8>) -> (Verdict, Vec<EntryId>) {
+pub fn gossip(
+    c: &mut Community,
+    to: usize,
+    from: usize,
+    bytes: Vec<u8>,
+) -> (Verdict, Vec<EntryId>) {
     let from = c.key(from);
     let input = Input::Gossip { token: GossipToken(u64::MAX), from, bytes };
     let mut effects = c.people[to].replica.handle(c.now, &mut c.rng, input);
@@ -72,7 +77,7 @@ fn gossip(c: &mut Community, to: usize, from: usize, bytes: Vec<u8>) -> (Verdict
 }
 
 /// The last entry of a person's own log.
-fn tip(c: &Community, who: usize) -> (u64, EntryId) {
+pub fn tip(c: &Community, who: usize) -> (u64, EntryId) {
     let replica = &c.people[who].replica;
     *replica.set().log(&replica.device()).unwrap().heads().last().unwrap()
 }

@@ -233,6 +233,7 @@ impl World {
                 None => self.fail("7", format!("person {who} judges gossip twice")),
             },
             Effect::Members(members) => self.people[who].members = members,
+            Effect::Identity => self.moves_on(who),
             // Where to look for others is the plan's choice.
             Effect::Seek { .. } | Effect::Forget { .. } => {}
             Effect::Persist(_)
@@ -241,6 +242,26 @@ impl World {
             | Effect::Reply { .. }
             | Effect::Notify(_) => {}
         }
+    }
+
+    /// A persona goes on as a new device: its machine is read from its disk, and known by a new key.
+    fn moves_on(&mut self, who: usize) {
+        if self.people[who].honest {
+            self.fail("I4", format!("person {who} moves on though its disk was never set back"));
+        }
+        let peer = self.people[who].went_by;
+        let linked: Vec<usize> =
+            (0..self.people.len()).filter(|other| self.network.is_linked(who, *other)).collect();
+        for other in &linked {
+            self.network.links.remove(&pair(who, *other));
+            self.notice(*other, who, Input::Disconnected { peer });
+        }
+        self.crash(who, false);
+        self.restart(who);
+        for other in linked {
+            self.connect(who, other);
+        }
+        self.count("moved on to a new device");
     }
 
     fn open(&mut self, who: usize, peer: TransportKey, protocol: Protocol) {

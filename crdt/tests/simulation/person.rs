@@ -54,6 +54,8 @@ pub struct Person {
     /// When it is to be woken: the number of the wake that counts, and its true time.
     pub wake: Option<(u64, u64)>,
     pub key: TransportKey,
+    /// The key that others know it by until its network has the new one (I4).
+    pub went_by: TransportKey,
     pub member: MemberId,
     pub device: DeviceId,
     /// If this is a second copy of someone's machine: whose.
@@ -81,6 +83,7 @@ impl Person {
             members: BTreeSet::new(),
             wake: None,
             key: key_of(&replica),
+            went_by: key_of(&replica),
             member: replica.member(),
             device: replica.device(),
             face_of: None,

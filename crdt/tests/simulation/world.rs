@@ -244,7 +244,10 @@ impl World {
         let person = &mut self.people[who];
         let Some(replica) = &person.replica else { return Vec::new() };
         person.device = replica.device();
-        person.key = key_of(replica);
+        let key = key_of(replica);
+        if key != person.key {
+            person.went_by = std::mem::replace(&mut person.key, key);
+        }
         let mut own = Vec::new();
         for write in writes {
             let Write::Entry { id, header, .. } = write else { continue };

@@ -159,6 +159,20 @@ pub enum Request {
         device: String,
         last: Option<String>,
     },
+    Council {
+        group: String,
+    },
+    CouncilDraft {
+        group: String,
+        act: CouncilSpec,
+    },
+    CouncilSign {
+        group: String,
+        act: String,
+        /// Only say what it does.
+        #[serde(default)]
+        preview: bool,
+    },
     Acts {
         group: String,
     },
@@ -207,6 +221,33 @@ pub enum CutSpec {
     FromStart,
     /// Up to this entry.
     At(String),
+}
+
+/// What the council is asked to do.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CouncilSpec {
+    /// Hand over to another council.
+    Rotate {
+        /// Its keys, in base32.
+        keys: Vec<String>,
+        /// How many must sign.
+        threshold: u8,
+    },
+    /// Confer a rank.
+    Appoint {
+        /// On whom.
+        member: String,
+        /// Founder at most.
+        rank: String,
+    },
+    /// End what a member holds.
+    Remove {
+        /// Whose.
+        member: String,
+        /// Up to where their entries count.
+        cut: CutSpec,
+    },
 }
 
 /// One line of a conversation to import.

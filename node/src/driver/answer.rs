@@ -16,6 +16,7 @@ use crate::api::command::{Answer, ApiError, Request};
 use crate::api::lookup;
 use crate::storage::Store;
 
+mod council;
 mod doctor;
 pub(super) mod groups;
 mod import;
@@ -224,6 +225,18 @@ impl Driver {
                 let view = self.inside(now, &group)?;
                 let document = posts::document(&view, &post)?;
                 Ask(view.group, Command::Restore { document }, Then::Entry)
+            }
+            Request::Council { group } => {
+                let seed = self.seed()?;
+                Now(council::show(&self.inside(now, &group)?, &seed)?)
+            }
+            Request::CouncilDraft { group, act } => {
+                let seed = self.seed()?;
+                council::draft(&self.inside(now, &group)?, &seed, act)?
+            }
+            Request::CouncilSign { group, act, preview } => {
+                let seed = self.seed()?;
+                council::sign(&self.inside(now, &group)?, &seed, &act, preview)?
             }
             Request::Acts { group } => Now(moderation::acts(&self.inside(now, &group)?)?),
             Request::Explain { group, id } => {

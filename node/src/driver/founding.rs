@@ -106,7 +106,7 @@ impl Driver {
         Ok(())
     }
 
-    fn seed(&self) -> Result<Seed, ApiError> {
+    pub(super) fn seed(&self) -> Result<Seed, ApiError> {
         let stored = self.desk.store.setting(SEED_SETTING)?;
         let bytes = stored.and_then(|bytes| bytes.as_slice().try_into().ok());
         let damaged = StorageError::Damaged { what: "the recovery seed in the store" };

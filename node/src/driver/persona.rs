@@ -27,6 +27,9 @@ use crate::storage::{MEMBER_SETTING, StorageError};
 const WRITES_AT_ONCE: usize = 4096;
 /// Milliseconds that a group rests after its store failed; a command wakes it at once.
 const REST_MILLIS: u64 = 10_000;
+/// Milliseconds between the end of a persona's network and the next one with a new identity: the
+/// old one lets go of its ports meanwhile.
+const RESTART_MILLIS: u64 = 1_000;
 /// The group setting that holds the addresses that the node listened on last.
 const ADDRESSES_SETTING: &str = "addresses";
 
@@ -41,6 +44,8 @@ pub(super) struct Persona {
     inputs: VecDeque<Input>,
     writes: Vec<Write>,
     effects: Vec<Effect>,
+    /// The replica goes by a new identity, and its network by the old one.
+    moved: bool,
 }
 
 impl Persona {
@@ -53,6 +58,7 @@ impl Persona {
             inputs: VecDeque::new(),
             writes: Vec::new(),
             effects: Vec::new(),
+            moved: false,
         }
     }
 
@@ -140,6 +146,24 @@ impl Persona {
             }
         }
         self.link.tell_taken();
+        if std::mem::take(&mut self.moved) {
+            self.change_over(desk, now);
+        }
+    }
+
+    /// Ends the network of the old identity. The replica is read again and connected by the new one
+    /// shortly after.
+    fn change_over(&mut self, desk: &mut Desk, now: Timestamp) {
+        tracing::warn!("a disk was set back, or a home runs twice: it goes on as a new device");
+        self.link.send(NetworkCommand::Shutdown);
+        self.link.ended();
+        let error = ApiError::unavailable(
+            "this node's disk was set back, or a copy of it runs elsewhere: it is going on as a new \
+             device",
+        )
+        .hinted("Nothing is lost. Ask again in a few seconds; never run two copies of one home.");
+        self.rest(desk, now, &error);
+        desk.timers.set(self.group, Wake::Reopen, now.after(RESTART_MILLIS));
     }
 
     fn take(
@@ -193,6 +217,7 @@ impl Persona {
         self.inputs.clear();
         self.writes.clear();
         self.effects.clear();
+        self.moved = false;
         self.link.quiet();
         desk.timers.forget(self.group);
         desk.timers.set(self.group, Wake::Reopen, now.after(REST_MILLIS));
@@ -231,6 +256,7 @@ impl Persona {
             Effect::Disconnect { peer } => self.link.send(NetworkCommand::Disconnect { peer }),
             Effect::Publish(entry) => self.link.send(NetworkCommand::Publish(entry)),
             Effect::Verdict { token, verdict } => self.link.verdict(token, verdict),
+            Effect::Identity => self.moved = true,
             Effect::Members(members) => self.link.send(NetworkCommand::Members(members)),
             Effect::Timer { at, timer } => desk.timers.set(self.group, Wake::Replica(timer), at),
             Effect::Reply { id, reply } => {

@@ -14,6 +14,7 @@ use cairn_crdt::id::TransportKey;
 use cairn_crdt::replica::input::SessionId;
 use store::SharedStore;
 
+mod identity;
 mod store;
 mod wire;
 

@@ -163,7 +163,7 @@ pub(super) fn extend(view: &View<'_>, wanted: &str, cut: &CutSpec) -> Result<Com
     Ok(Command::Extend { member: member(view, wanted)?, cut: cut_choice(view, cut)? })
 }
 
-fn cut_choice(view: &View<'_>, cut: &CutSpec) -> Result<CutChoice, ApiError> {
+pub(super) fn cut_choice(view: &View<'_>, cut: &CutSpec) -> Result<CutChoice, ApiError> {
     Ok(match cut {
         CutSpec::FromTip => CutChoice::FromTip,
         CutSpec::FromStart => CutChoice::FromStart,
@@ -171,6 +171,6 @@ fn cut_choice(view: &View<'_>, cut: &CutSpec) -> Result<CutChoice, ApiError> {
     })
 }
 
-fn parse_rank(word: &str) -> Result<Rank, ApiError> {
+pub(super) fn parse_rank(word: &str) -> Result<Rank, ApiError> {
     word.trim().to_lowercase().parse::<Rank>().map_err(|error| ApiError::usage(error.to_string()))
 }

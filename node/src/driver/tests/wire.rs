@@ -8,10 +8,10 @@ use cairn_crdt::sync::message::Message;
 use super::*;
 
 /// Two nodes of one group and everything that is on its way between them.
-struct Wire {
-    nodes: [Node; 2],
-    group: GroupId,
-    keys: [TransportKey; 2],
+pub(super) struct Wire {
+    pub(super) nodes: [Node; 2],
+    pub(super) group: GroupId,
+    pub(super) keys: [TransportKey; 2],
     next: u64,
     /// Bytes of the largest message that passed.
     largest: usize,
@@ -25,7 +25,7 @@ impl Wire {
     }
 
     /// Carries everything over until neither side has anything to say at this time.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         let mut closed: BTreeSet<SessionId> = BTreeSet::new();
         loop {
             let mut quiet = true;
@@ -72,14 +72,14 @@ impl Wire {
         }
     }
 
-    fn gossip(&mut self, to: usize, bytes: Vec<u8>) {
+    pub(super) fn gossip(&mut self, to: usize, bytes: Vec<u8>) {
         self.next += 1;
         let token = cairn_crdt::replica::input::GossipToken(self.next);
         let from = self.peer(to);
         self.nodes[to].event(self.group, NetworkEvent::Gossip { token, from, bytes });
     }
 
-    fn connect(&mut self) {
+    pub(super) fn connect(&mut self) {
         for side in 0..2 {
             let peer = self.peer(side);
             self.nodes[side].event(self.group, NetworkEvent::Connected(peer));
@@ -87,7 +87,7 @@ impl Wire {
         self.settle();
     }
 
-    fn disconnect(&mut self) {
+    pub(super) fn disconnect(&mut self) {
         for side in 0..2 {
             let peer = self.peer(side);
             self.nodes[side].event(self.group, NetworkEvent::Disconnected(peer));
@@ -96,7 +96,7 @@ impl Wire {
     }
 
     /// Lets time pass on both sides.
-    fn pass(&mut self, seconds: u64) {
+    pub(super) fn pass(&mut self, seconds: u64) {
         for _ in 0..seconds {
             for node in &mut self.nodes {
                 node.now = node.now.after(1000);
@@ -106,12 +106,12 @@ impl Wire {
         }
     }
 
-    fn ask(&mut self, side: usize, request: Request) -> Answer {
+    pub(super) fn ask(&mut self, side: usize, request: Request) -> Answer {
         self.nodes[side].ask(request).unwrap()
     }
 }
 
-fn transport(node: &Node, group: GroupId) -> TransportKey {
+pub(super) fn transport(node: &Node, group: GroupId) -> TransportKey {
     let replica = node.driver.personas.get(&group).unwrap().replica().unwrap();
     TransportKey::from_bytes(replica.transport_key().verifying_key())
 }
@@ -152,7 +152,7 @@ fn what_comes_at_once_is_written_at_once() {
 }
 
 /// A founder and a newcomer who was admitted and holds all that the founder held.
-fn joined(posts: usize) -> (Wire, String) {
+pub(super) fn joined(posts: usize) -> (Wire, String) {
     let mut founder = Node::new(1);
     let (group, id) = founder.found();
     let address: Multiaddr = "/ip4/127.0.0.1/tcp/4001".parse().unwrap();

@@ -1,0 +1,158 @@
+//! One target for every form that comes from outside: what is read is written back the same, and
+//! nothing more or less than those bytes is read as it.
+
+use cairn_crdt::capability::invite::{CODE_PREFIX, Code};
+use cairn_crdt::codec::{self, Bytes, List};
+use cairn_crdt::document::kinds::post::Imported;
+use cairn_crdt::document::sealing::{Envelope, SealedContent};
+use cairn_crdt::epoch::secret::{EpochSecret, Mint};
+use cairn_crdt::epoch::welcome::Keys;
+use cairn_crdt::id::{DeviceId, GroupId};
+use cairn_crdt::limits::{MESSAGE_BYTES, PAYLOAD_BYTES, SEALED_BOX_BYTES};
+use cairn_crdt::log::entry::{Control, Header, Kind};
+use cairn_crdt::log::frontier::Frontier;
+use cairn_crdt::log::run::{Entry, Run};
+use cairn_crdt::replica::Replica;
+use cairn_crdt::replica::snapshot::Snapshot;
+use cairn_crdt::sync::message::{Introduction, JoinMessage, Message, Receipt, Request};
+use cairn_crdt::time::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+const GROUP: GroupId = GroupId::from_bytes([1; 32]);
+
+/// Reads a value; if there is one, it has these bytes and no others.
+fn read<T: Serialize + DeserializeOwned>(bytes: &[u8], limit: usize) -> Option<T> {
+    let value: T = codec::decode(bytes, limit).ok()?;
+    assert!(bytes.len() <= limit && codec::encode(&value) == bytes, "written otherwise");
+    let longer = [bytes, &[0]].concat();
+    assert!(codec::decode::<T>(&longer, usize::MAX).is_err(), "bytes are left over");
+    let shorter = bytes.split_last().map_or(&[][..], |(_, rest)| rest);
+    let empty = bytes.is_empty();
+    assert!(empty || codec::decode::<T>(shorter, limit).is_err(), "bytes are not needed");
+    Some(value)
+}
+
+/// The header of an entry.
+pub fn header(data: &[u8]) {
+    let Ok(header) = Header::decode(data) else { return };
+    assert_eq!(codec::encode(&header), data);
+    assert_eq!(header.id(), header.clone().id());
+    let _ = (header.group(), header.associated());
+}
+
+/// The payload of a control entry; its kind is the first byte.
+pub fn control(data: &[u8]) {
+    let Some((kind, payload)) = data.split_first() else { return };
+    let kind = Kind(*kind);
+    let Ok(control) = Control::decode(kind, payload) else { return };
+    let Some(known) = control.kind() else { return };
+    assert_eq!((known, control.encode().as_slice()), (kind, payload));
+    let longer = [payload, &[0]].concat();
+    assert!(Control::decode(kind, &longer).is_err());
+    if let Control::Epoch(mint) = control {
+        epoch(&mint);
+    }
+}
+
+/// What is wrapped in an epoch is junk, and is found to be.
+fn epoch(mint: &Mint) {
+    let minter = DeviceId::from_bytes([2; 32]);
+    let secret = EpochSecret::from_bytes([3; 32]);
+    let _ = mint.previous(GROUP, minter, &secret);
+    assert!(!mint.names(minter) || !mint.is_for_exactly(&[].into()));
+}
+
+/// A run: what is verified makes the same run again.
+pub fn run(data: &[u8]) {
+    let Ok(run) = Run::from_bytes(data) else { return };
+    assert_eq!(run.to_bytes(), data);
+    for group in [GROUP, GroupId::GENESIS] {
+        let Ok(entries) = run.clone().verify(group) else { continue };
+        let entries: Vec<Entry> = entries.into_iter().map(|entry| entry.into_inner()).collect();
+        let again = Run::new(&entries, true).map(|run| run.to_bytes());
+        assert_eq!(again.as_deref(), Some(data));
+    }
+}
+
+/// A frontier.
+pub fn frontier(data: &[u8]) {
+    if let Some(frontier) = read::<Frontier>(data, MESSAGE_BYTES) {
+        let other = GroupId::from_bytes([2; 32]);
+        assert_ne!(frontier.digest(GROUP), frontier.digest(other));
+    }
+}
+
+/// A message on a stream for synchronising.
+pub fn sync_message(data: &[u8]) {
+    if let Ok(message) = Message::from_bytes(data) {
+        assert_eq!(message.to_bytes(), data);
+    }
+    read::<Message>(data, MESSAGE_BYTES);
+    read::<Receipt>(data, MESSAGE_BYTES);
+}
+
+/// A message on a stream for joining.
+pub fn join_message(data: &[u8]) {
+    if let Ok(message) = JoinMessage::from_bytes(data) {
+        assert_eq!(message.to_bytes(), data);
+    }
+    read::<JoinMessage>(data, MESSAGE_BYTES);
+}
+
+/// A request, as the store keeps it.
+pub fn request(data: &[u8]) {
+    if let Some(request) = read::<Request>(data, MESSAGE_BYTES) {
+        assert_eq!(request.id(), request.clone().id());
+        let opening = request.opening.clone().verify(request.group);
+        assert!(opening.is_err() || request.opening.verify(GroupId::from_bytes([7; 32])).is_err());
+    }
+}
+
+/// A code: as text, and as bytes to which prefix and checksum are added.
+pub fn code(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Ok(code) = Code::from_text(text)
+    {
+        let normal: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        assert_eq!(code.to_text(), normal.to_lowercase());
+    }
+    if let Some(code) = read::<Code>(data, 8192) {
+        let text = code.to_text();
+        assert!(text.starts_with(CODE_PREFIX));
+        assert!(Code::from_text(&text).is_ok_and(|read| read == code));
+        assert!(Code::from_text(&text.to_uppercase()).is_ok_and(|read| read == code));
+    }
+}
+
+/// What is read once its seal is open; the first byte says what.
+pub fn sealed_parts(data: &[u8]) {
+    let Some((part, rest)) = data.split_first() else { return };
+    match part {
+        0 => drop(read::<SealedContent>(rest, PAYLOAD_BYTES)),
+        1 => drop(read::<Envelope>(rest, PAYLOAD_BYTES)),
+        2 => drop(read::<Keys>(rest, SEALED_BOX_BYTES)),
+        3 => drop(read::<Introduction>(rest, SEALED_BOX_BYTES)),
+        4 => drop(read::<Imported>(rest, PAYLOAD_BYTES)),
+        _ => drop(read::<List<Bytes<256>, 16>>(rest, PAYLOAD_BYTES)),
+    }
+}
+
+/// The record of a persona, as the store keeps it; the group is in its first 32 bytes.
+pub fn persona(data: &[u8]) {
+    let Some(group) = data.first_chunk::<32>() else { return };
+    let snapshot = |persona: &[u8]| Snapshot {
+        group: GroupId::from_bytes(*group),
+        persona: persona.to_vec().into(),
+        entries: Vec::new(),
+        missing: Vec::new(),
+        epochs: Vec::new(),
+        requests: Vec::new(),
+        receipts: Vec::new(),
+        stale: Vec::new(),
+    };
+    let now = Timestamp::from_millis(1_790_000_000_000);
+    let Ok((replica, _)) = Replica::restore(now, snapshot(data)) else { return };
+    assert_eq!(replica.group().as_bytes(), group);
+    assert!(Replica::restore(now, snapshot(&[data, &[0]].concat())).is_err());
+}
