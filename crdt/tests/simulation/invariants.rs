@@ -214,7 +214,7 @@ impl World {
 
     /// What both show is the same. Of a post, someone who was away lacks the changes that were not
     /// written for them; what all share (K6) is the same for all, unless nobody is left who owes
-    /// its keys.
+    /// its keys, or its author was removed and only later more of what they wrote counted.
     fn same_rows(&mut self, a: usize, b: usize) {
         let mut differs = None;
         let opened = (self.opened(a), self.opened(b));
@@ -230,7 +230,9 @@ impl World {
             let owed = |lacking: &EntryId, who: usize, orphan: bool| {
                 self.record.sealed.get(lacking).is_some_and(|sealed| {
                     let meant = sealed.readers.contains(&self.people[who].member);
-                    self.people[sealed.by].honest && is_for_all(row) && (meant || !orphan)
+                    let author = &self.people[sealed.by];
+                    let member = author.state() == Some(ReplicaState::Member);
+                    author.honest && member && is_for_all(row) && (meant || !orphan)
                 })
             };
             if of_a == of_b
@@ -324,9 +326,13 @@ impl World {
             for (entry, sealed) in &self.record.sealed {
                 // A reader that means no good may tell anyone.
                 let told = |reader: &MemberId| traitors.contains(reader);
+                let leaked = self.people.iter().any(|traitor| {
+                    let kept = traitor.store.entries.get(entry);
+                    !traitor.honest && kept.is_some_and(|kept| kept.envelope.is_some())
+                });
                 let own = self.people[sealed.by].member == person.member;
                 let meant = own || sealed.readers.contains(&person.member);
-                if meant || sealed.readers.iter().any(told) {
+                if meant || leaked || sealed.readers.iter().any(told) {
                     continue;
                 }
                 let later =
@@ -436,7 +442,9 @@ impl World {
                 let document = self.record.sealed.get(created).and_then(|sealed| sealed.document);
                 let Some(document) = document else { continue };
                 for (entry, sealed) in &self.record.sealed {
-                    let of_it = sealed.document == Some(document);
+                    // A change that the owner's other face wrote, and that no erasure names, tells
+                    // nobody who lacks the creation what it belongs to.
+                    let of_it = sealed.document == Some(document) && self.people[sealed.by].honest;
                     let kept = store.entries.get(entry).filter(|_| of_it);
                     let Some(kept) = kept else { continue };
                     let read = kept.payload.is_some() && kept.document.is_some();

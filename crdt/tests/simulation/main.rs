@@ -30,7 +30,7 @@ use plan::{Faults, Size};
 /// Seeds of the routine run.
 const SEEDS: u64 = 2_000;
 const SIZE: Size = Size { people: 2, steps: 25 };
-const FAULTS: Faults = Faults { rollback: false, malice: true };
+const FAULTS: Faults = Faults { rollback: true, malice: true };
 
 fn number(name: &str) -> Option<u64> {
     #[expect(clippy::disallowed_methods, reason = "the seed to play again comes from outside")]
