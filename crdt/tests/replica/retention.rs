@@ -61,7 +61,7 @@ fn rebuild(c: &mut Community, who: usize) {
 }
 
 /// What a device has to open something with, taken with all that its store and persona hold.
-struct Thief {
+pub struct Thief {
     epochs: BTreeMap<EpochId, EpochSecret>,
     envelopes: BTreeMap<EntryId, Envelope>,
 }
@@ -89,7 +89,7 @@ fn prekeys(persona: &[u8]) -> Vec<SecretKey> {
 }
 
 impl Thief {
-    fn of(c: &Community, who: usize, store: &Store) -> Self {
+    pub fn of(c: &Community, who: usize, store: &Store) -> Self {
         let replica = &c.people[who].replica;
         let (group, device) = (replica.group(), replica.device());
         let snapshot = store.snapshot(group);
@@ -132,7 +132,7 @@ impl Thief {
         Self { epochs, envelopes }
     }
 
-    fn opens(&self, entry: &EntryId, kept: &Kept) -> bool {
+    pub fn opens(&self, entry: &EntryId, kept: &Kept) -> bool {
         let Sealing::Sealed { epoch, .. } = kept.header.sealing else { return false };
         let key_of = |id: &EntryId| match &self.envelopes.get(id)?.key {
             DocumentKey::Fresh(key) => Some::<SymmetricKey>(key.clone()),
