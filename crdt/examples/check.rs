@@ -6,6 +6,9 @@
 //! adds the acts that the rules give no effect. It prints how many states there were, or ends with
 //! the shortest way to one where a law does not hold. Six entries take hours and much memory; five,
 //! or six with `--forks 0`, far less.
+//!
+//! `--epochs N` instead takes every way in which four replicas can write up to N entries that
+//! change who reads or mint an epoch, and have them delivered.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::disallowed_methods,
@@ -23,6 +26,8 @@ mod acts;
 mod alphabet;
 #[path = "../tests/model/authority.rs"]
 mod authority;
+#[path = "../tests/model/epochs.rs"]
+mod epochs;
 #[path = "../tests/model/laws.rs"]
 mod laws;
 #[path = "../tests/authority/laws_explained.rs"]
@@ -41,8 +46,12 @@ mod people;
 #[expect(dead_code, reason = "the laws need its dice")]
 #[path = "../tests/authority/random.rs"]
 mod random;
+#[path = "../tests/model/replicas.rs"]
+mod replicas;
 #[path = "../tests/model/verdict.rs"]
 mod verdict;
+#[path = "../tests/model/views.rs"]
+mod views;
 #[path = "../tests/model/written.rs"]
 mod written;
 
@@ -52,6 +61,7 @@ use alphabet::Scope;
 
 fn main() {
     let mut scope = Scope { entries: 6, futile: false, forks: 4 };
+    let mut epochs = None;
     let mut words = std::env::args().skip(1);
     let number = |word: Option<String>| -> usize {
         word.and_then(|word| word.parse().ok()).expect("a number follows")
@@ -61,10 +71,19 @@ fn main() {
             "--entries" => scope.entries = number(words.next()).min(7),
             "--forks" => scope.forks = number(words.next()),
             "--futile" => scope.futile = true,
-            _ => panic!("{word}: say --entries N, --forks N or --futile"),
+            "--epochs" => epochs = Some(number(words.next())),
+            _ => panic!("{word}: say --entries N, --forks N, --futile or --epochs N"),
         }
     }
     let began = Instant::now();
-    let states = authority::check(scope);
-    println!("{scope:?}: {states} states keep the laws, in {:?}", began.elapsed());
+    match epochs {
+        Some(entries) => {
+            let states = epochs::check(entries);
+            println!("{entries} entries: {states} states keep K2 and K4, in {:?}", began.elapsed());
+        }
+        None => {
+            let states = authority::check(scope);
+            println!("{scope:?}: {states} states keep the laws, in {:?}", began.elapsed());
+        }
+    }
 }

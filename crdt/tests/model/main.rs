@@ -16,6 +16,7 @@
 mod acts;
 mod alphabet;
 mod authority;
+mod epochs;
 mod laws;
 #[path = "../authority/laws_explained.rs"]
 mod laws_explained;
@@ -33,7 +34,9 @@ mod people;
 #[expect(dead_code, reason = "the laws need its dice")]
 #[path = "../authority/random.rs"]
 mod random;
+mod replicas;
 mod verdict;
+mod views;
 mod written;
 
 use alphabet::Scope;
@@ -49,4 +52,9 @@ fn a9_every_set_of_three_entries_keeps_the_laws_also_with_acts_in_vain() {
 fn a9_every_set_of_four_entries_keeps_the_laws() {
     let scope = Scope { entries: 4, futile: false, forks: 4 };
     assert_eq!(authority::check(scope), 1 + 5 + 93 + 2837 + 113_003);
+}
+
+#[test]
+fn k2_however_entries_are_delivered_writers_use_an_epoch_for_their_readers() {
+    assert_eq!(epochs::check(3), 80_915);
 }
