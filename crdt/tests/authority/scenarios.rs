@@ -227,3 +227,34 @@ fn a1_nobody_passes_on_an_ability_that_they_do_not_have() {
     assert_eq!(answer.void(powerless.entry()), Some((Rule::A1, powerless.entry())));
     assert!(answer.live(ann) && answer.live(cleo));
 }
+
+/// What was done to others, and a grant that never was one, say nothing of why somebody is out.
+#[test]
+fn a9_who_is_out_is_told_of_the_act_that_ended_its_own_valid_grant() {
+    let (mut group, ann) = with(Moderator);
+    let bo = group.grant("ann", ann, "bo", Member);
+    let cleo = group.grant("ann", ann, "cleo", Member);
+    group.grant("ann", ann, "dan", Steward);
+    let first = group.remove("ann", ann, "bo", &[]);
+    let second = group.remove("ann", ann, "cleo", &[]);
+    let before = group.remove("ann", ann, "dan", &[]);
+    let answer = group.answer();
+    assert!(!answer.live(bo) && !answer.live(cleo));
+    let removed = |name| answer.authority.removed(&member(name));
+    assert_eq!((removed("bo"), removed("cleo")), (Some(first), Some(second)));
+    // Dan was never a member, whoever wanted to make a steward of it.
+    assert_eq!((removed("dan"), removed("eve")), (None, None));
+    assert!(!answer.authority.was_member(&member("dan")));
+    assert!(answer.counts(before));
+}
+
+#[test]
+fn a9_of_two_grants_that_one_was_the_last_which_counted_to_its_end() {
+    let (mut group, ann) = with(Moderator);
+    group.grant("ann", ann, "bo", Member);
+    let own = group.grant(FAY, group.genesis, "bo", Member);
+    group.remove(FAY, group.genesis, "ann", &[]);
+    let revocation = group.revoke(FAY, group.genesis, own, &[]);
+    let answer = group.answer();
+    assert_eq!(answer.authority.removed(&member("bo")), Some(revocation));
+}
