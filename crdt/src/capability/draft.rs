@@ -87,6 +87,7 @@ impl Draft {
         signatures.retain(|(other, _)| *other != index);
         signatures.push((index, sign_root(key, group, previous, &action)));
         signatures.sort_unstable_by_key(|(index, _)| *index);
+        signatures.dedup_by_key(|(index, _)| *index);
         let signatures = List::new(signatures).map_err(|_| NotSigned::BadSignature)?;
         Ok(Self { group, act: RootAct { previous, action, signatures } })
     }

@@ -4,7 +4,7 @@
 use crate::capability::rank::{Abilities, Rank};
 use crate::capability::revocation::ConfirmErase;
 use crate::id::{DocumentId, EntryId};
-use crate::log::entry::Control;
+use crate::log::entry::{Control, Kind};
 use crate::replica::Replica;
 use crate::replica::effect::{Refused, Reply};
 use crate::replica::outcome::Outcome;
@@ -55,6 +55,10 @@ impl Replica {
         for (erase, rank) in due {
             // Strictly above the author, and at least a moderator.
             let above = Some(rank.max(Rank::Member));
+            if self.confirmed_here(&erase) {
+                // It did not help: this device's entries do not count.
+                continue;
+            }
             let Ok(grant) = self.grant_with(Abilities::ERASE, above, "") else { continue };
             let control = Control::ConfirmErase(ConfirmErase { erase });
             written |= self.write_control(now, grant, &control, out).is_ok();
@@ -62,6 +66,18 @@ impl Replica {
         if written {
             self.refresh(out);
         }
+    }
+
+    /// Whether this device has said so already.
+    fn confirmed_here(&self, erase: &EntryId) -> bool {
+        let own = self.device();
+        let log = self.set.log(&own).into_iter().flat_map(|log| log.iter());
+        log.filter(|(_, _, slot)| slot.kind == Kind::CONFIRM_ERASE).any(|(_, id, _)| {
+            matches!(
+                self.set.control().get(&id),
+                Some(Control::ConfirmErase(said)) if said.erase == *erase
+            )
+        })
     }
 
     fn restorable_until(&self, erase: &EntryId) -> Timestamp {

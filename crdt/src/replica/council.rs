@@ -72,6 +72,7 @@ impl Replica {
     pub fn cosign(&self, key: &SigningKey, draft: Draft) -> Result<Draft, Refused> {
         let council = self.authority.council().ok_or_else(unsound)?;
         let last = self.authority.last_root_act();
+        says_all(&draft.act.action)?;
         draft
             .sign(key, self.persona.group, council, last)
             .map_err(|why: NotSigned| Refused::Conflict(why.to_string()))
@@ -135,6 +136,20 @@ impl Replica {
         self.refresh(out);
         Ok(Reply::Entry(id))
     }
+}
+
+/// An act is put to people in a sentence: whom it makes what, or whom it removes. What does more
+/// than such a sentence says is not signed.
+fn says_all(action: &RootAction) -> Result<(), Refused> {
+    let all = match action {
+        RootAction::Grant(grant) => {
+            grant.abilities == Abilities::usual(grant.rank) && grant.invite.is_none()
+        }
+        RootAction::Remove(remove) => remove.epoch.is_none(),
+        RootAction::Rotate(_) | RootAction::Raise { .. } => true,
+    };
+    let why = "this act does more than its words can say: do not sign it";
+    all.then_some(()).ok_or_else(|| Refused::Conflict(why.to_owned()))
 }
 
 fn unsound() -> Refused {

@@ -24,6 +24,8 @@ use crate::time::Timestamp;
 const WELCOMED_ENTRIES: usize = 4096;
 /// Devices admitted lately whose epochs are looked after (K3).
 const WARDS: usize = 32;
+/// Secrets that are held although no entry that is held mints their epoch (K6).
+const UNNAMED_EPOCHS: usize = 1024;
 
 impl Replica {
     /// The devices for whom an audience's epoch is minted, with their prekeys.
@@ -59,36 +61,56 @@ impl Replica {
         Ok(epoch)
     }
 
-    /// Whether an epoch's secret may have come to a device that is no reader now: welcomes can carry
-    /// it on (K8), and in a group with history `all` later epochs do (K6). Then what is written must
-    /// not be sealed under it, though it was minted for just those who are readers now.
-    fn went_further(&self, epoch: &Mint, seen: u32, readers: &BTreeSet<DeviceId>) -> bool {
-        let later = |id: &EntryId| self.set.slot(id).is_some_and(|slot| slot.seen >= seen);
+    /// Entries by which the secrets of an audience's epochs may have come to a device that is no
+    /// reader now: welcomes can carry them on (K8), and in a group with history `all` later epochs
+    /// do (K6). What is written must not be sealed under an epoch that one of them could carry,
+    /// though it was minted for just those who are readers now. Each with how much its author had
+    /// seen, most first, and the epoch that it is itself of.
+    fn leaks(
+        &self,
+        audience: Audience,
+        readers: &BTreeSet<DeviceId>,
+    ) -> Vec<(u32, Option<EpochId>)> {
         let member = |device: &DeviceId| self.authority.member_of(device);
         // Who is not of the moderators is welcomed to nothing of theirs.
         let of_audience = |device: &DeviceId| {
-            epoch.audience == Audience::Readers
+            audience == Audience::Readers
                 || readers.iter().any(|reader| member(reader) == member(device))
         };
-        self.set.control().iter().any(|(id, control)| match control {
+        let leak = |control: &Control| match control {
             Control::Welcome(Welcome { recipient, .. }) => {
-                !readers.contains(recipient) && later(id) && of_audience(recipient)
+                (!readers.contains(recipient) && of_audience(recipient)).then_some(None)
             }
-            _ => mint_of(control).is_some_and(|mint| {
-                let named = readers.len().saturating_sub(mint.missing(readers).count());
-                let others = mint.wraps.len() > named;
-                others
-                    && !mint.history.as_slice().is_empty()
-                    && mint.audience == epoch.audience
-                    && mint.epoch != epoch.epoch
-                    && later(id)
+            _ => mint_of(control).and_then(|mint| {
+                let carries = mint.audience == audience && !mint.history.as_slice().is_empty();
+                let others = || {
+                    let missing = mint.missing(readers).count();
+                    mint.wraps.len() > readers.len().saturating_sub(missing)
+                };
+                (carries && others()).then_some(Some(mint.epoch))
             }),
-        })
+        };
+        // Nobody has seen more than there is: such a claim would spoil every epoch to come.
+        let all = self.set.seen().count;
+        let control = self.set.control().iter();
+        let mut leaks: Vec<(u32, Option<EpochId>)> = control
+            .filter_map(|(id, control)| {
+                let seen = self.set.slot(id)?.seen;
+                Some((seen, leak(control).filter(|_| seen <= all)?))
+            })
+            .collect();
+        leaks.sort_unstable_by(|one, other| other.cmp(one));
+        leaks
     }
 
     /// The epoch that a writer would use for an audience, of those that are held (K2).
     pub(crate) fn usable(&self, audience: Audience) -> Option<EpochId> {
         let readers: BTreeSet<DeviceId> = self.recipients(audience).into_keys().collect();
+        let leaks = self.leaks(audience, &readers);
+        let went_further = |mint: &Mint, seen: u32| {
+            let other = leaks.iter().find(|(_, of)| *of != Some(mint.epoch));
+            other.is_some_and(|(leaked, _)| *leaked >= seen)
+        };
         let counted = self.all_mints().filter_map(|(id, mint)| {
             // Whoever mints for an audience is of it: a mint of someone else's may name a secret
             // that they know.
@@ -98,7 +120,7 @@ impl Replica {
                 && readers.contains(&minter)
                 && mint.is_for_exactly(&readers)
                 && self.authority.counting(&self.set, id).counts()
-                && !self.went_further(mint, seen, &readers)
+                && !went_further(mint, seen)
                 && self.minted(mint.epoch).is_some_and(|(for_whom, _)| for_whom == audience);
             fits.then_some((mint, seen))
         });
@@ -197,9 +219,12 @@ impl Replica {
                 let opened = own
                     .iter()
                     .find_map(|own| self.keyring.learn_mint(group, minter, *own, mint).ok());
-                for epoch in opened.unwrap_or_default() {
-                    if self.persona.retention.forgot(&epoch) {
-                        // Someone carries on what was destroyed here.
+                let opened = opened.unwrap_or_default();
+                let room = self.room_for_history(mint.epoch, &opened);
+                for (place, epoch) in opened.into_iter().enumerate() {
+                    let carried = epoch != mint.epoch;
+                    if self.persona.retention.forgot(&epoch) || (carried && place >= room) {
+                        // Someone carries on what was destroyed here, or what is of nothing.
                         self.keyring.forget_epoch(epoch);
                         continue;
                     }
@@ -224,6 +249,22 @@ impl Replica {
             self.retry = true;
             self.epoch_processed(out);
         }
+    }
+
+    /// How many secrets may be taken over that an epoch carries of those before it. A minter can
+    /// carry whatever it likes: only in a group whose history is open, and never many more than
+    /// there are epochs.
+    fn room_for_history(&self, carrier: EpochId, opened: &[EpochId]) -> usize {
+        if opened.iter().all(|epoch| *epoch == carrier) {
+            return 0;
+        }
+        if self.history() == Some(History::SinceJoining) {
+            return 0;
+        }
+        let named: BTreeSet<EpochId> = self.all_mints().map(|(_, mint)| mint.epoch).collect();
+        let held = self.keyring.epochs().keys();
+        let unnamed = held.filter(|epoch| !named.contains(epoch) && !opened.contains(epoch));
+        UNNAMED_EPOCHS.saturating_sub(unnamed.count())
     }
 
     fn learn_welcome(&mut self, keys: &Keys, out: &mut Outcome) {

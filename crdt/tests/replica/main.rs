@@ -4,6 +4,7 @@
 #![expect(clippy::indexing_slicing, reason = "test code")]
 #![expect(unreachable_pub, reason = "test code")]
 
+mod attacks;
 mod community;
 mod council;
 mod delivery;

@@ -42,7 +42,7 @@ fn rotations(c: &Community, who: usize) -> usize {
     count(c, who, |control| matches!(control, Control::Rotate(Rotate::Prekey(_))))
 }
 
-fn mints(c: &Community, who: usize) -> usize {
+pub fn mints(c: &Community, who: usize) -> usize {
     count(c, who, |control| matches!(control, Control::Epoch(_)))
 }
 
@@ -51,7 +51,7 @@ fn welcomes(c: &Community, who: usize, device: DeviceId) -> usize {
     count(c, who, of)
 }
 
-fn secrets(person: &Person) -> BTreeSet<EpochId> {
+pub fn secrets(person: &Person) -> BTreeSet<EpochId> {
     let snapshot = person.store.snapshot(person.replica.group());
     snapshot.epochs.into_iter().map(|(epoch, _)| epoch).collect()
 }

@@ -158,7 +158,7 @@ impl World {
         let reason = || (text("rule"), said.to_owned());
         let whom = |number: u32| of(&(0..self.people.len()).collect::<Vec<_>>(), number);
         // Mostly an own post, for what only owners may do.
-        let own = |number: u32| of(&self.posts(by, number % 8 != 0), number / 8);
+        let own = |number: u32| of(&self.posts(by, !number.is_multiple_of(8)), number / 8);
         let post = |number: u32| of(&self.posts(by, false), number);
         Some(match *act {
             Act::Thread { .. } => Command::StartThread { title: said.to_owned(), body },

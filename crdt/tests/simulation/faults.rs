@@ -128,7 +128,7 @@ impl World {
         rand_core::Rng::fill_bytes(&mut self.rng, &mut seed);
         let stranger_key = TransportKey::from_bytes(SigningKey::from_seed(&seed).verifying_key());
         let all: Vec<usize> = (0..self.people.len()).filter(|who| *who != at).collect();
-        let stranger = as_whom % 3 == 0;
+        let stranger = as_whom.is_multiple_of(3);
         let stolen = of(&all, as_whom / 3).map(|who| self.people[who].key);
         let peer = if stranger { stranger_key } else { stolen.unwrap_or(stranger_key) };
         if peer == self.people[at].key {
@@ -142,7 +142,7 @@ impl World {
             }
             return;
         }
-        let protocol = if what % 4 == 0 { Protocol::Join } else { Protocol::Sync };
+        let protocol = if what.is_multiple_of(4) { Protocol::Join } else { Protocol::Sync };
         self.give(at, 0, Input::Connected { peer }, Origin::Hostile);
         let session = self.open_hostile(at, peer, stranger, protocol);
         for (delay, (_, bytes)) in (1_u64..).zip(messages) {

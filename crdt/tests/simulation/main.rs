@@ -4,7 +4,7 @@
 //! A seed that fails is shrunk to the few steps that matter and printed with the command that
 //! plays it again: `CAIRN_SEED=<seed> cargo test -p cairn-crdt --test simulation replay`.
 #![expect(clippy::arithmetic_side_effects, reason = "test code")]
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
+#![expect(clippy::unwrap_used, reason = "test code")]
 #![expect(clippy::indexing_slicing, reason = "test code")]
 #![expect(unreachable_pub, reason = "test code")]
 

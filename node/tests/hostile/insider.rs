@@ -100,7 +100,7 @@ impl Insider {
 
     /// The same member once more, from what it has written down so far.
     pub(crate) fn again(&self) -> Self {
-        self.from_store(self.store.clone())
+        self.with(self.store.clone())
     }
 
     /// The same, who knows that it wrote this entry: otherwise it would take its disk for one that
@@ -114,10 +114,10 @@ impl Insider {
             signature: entry.signature,
             arrived: clock::now(),
         }]);
-        self.from_store(store)
+        self.with(store)
     }
 
-    fn from_store(&self, store: Store) -> Self {
+    fn with(&self, store: Store) -> Self {
         let (replica, effects) =
             Replica::restore(clock::now(), store.snapshot(self.replica.group())).unwrap();
         let rng = ChaCha20Rng::from_seed([200; 32]);

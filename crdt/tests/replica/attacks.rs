@@ -1,0 +1,172 @@
+//! What a member, a former member or a device that lies makes honest nodes do: nothing without
+//! bound, and nothing that costs others their words.
+
+use std::collections::BTreeMap;
+
+use cairn_crdt::capability::draft::Draft;
+use cairn_crdt::capability::grant::{Grant, History, RootAction};
+use cairn_crdt::capability::rank::{Abilities, Rank};
+use cairn_crdt::codec::{Bytes, List};
+use cairn_crdt::epoch::secret::{Audience, EpochSecret, Mint};
+use cairn_crdt::epoch::welcome::Welcome;
+use cairn_crdt::id::DeviceId;
+use cairn_crdt::identity::seed::Seed;
+use cairn_crdt::log::entry::{Control, Header, SUITE, Sealing, Seen, VERSION, payload_hash};
+use cairn_crdt::log::run::{Entry, Run};
+use cairn_crdt::replica::effect::PostState;
+use cairn_crdt::replica::input::Command;
+
+use crate::community::Community;
+use crate::prekeys::{mints, secrets};
+use crate::relay::{device_key, gossip, tip};
+
+/// Milliseconds of a day.
+const DAY: u64 = 86_400_000;
+
+/// Entries signed one after the other as a person's device, at the end of its log, by somebody who
+/// claims to have seen `seen`. Given to `to`.
+fn forge(c: &mut Community, who: usize, to: usize, seen: u32, acts: Vec<Control>) {
+    let replica = &c.people[who].replica;
+    let (mut seq, mut prev) = tip(c, who);
+    let standing = &replica.authority().members()[&replica.member()];
+    let grant = *standing.grants.keys().next().unwrap();
+    let mut runs = Vec::new();
+    for control in acts {
+        seq += 1;
+        let payload = control.encode();
+        let header = Header {
+            version: VERSION,
+            suite: SUITE,
+            group: replica.group(),
+            device: replica.device(),
+            seq,
+            prev,
+            grant,
+            kind: control.kind().unwrap(),
+            payload: payload_hash(&payload),
+            size: u32::try_from(payload.len()).unwrap(),
+            sealing: Sealing::Clear,
+            seen: Seen { count: seen, digest: [0; 16] },
+        };
+        let entry = Entry::author(&device_key(c, who), header, payload).into_inner();
+        prev = entry.id;
+        runs.push(Run::new(&[entry], true).unwrap().to_bytes());
+    }
+    for run in runs {
+        gossip(c, to, who, run);
+    }
+}
+
+fn grant(c: &mut Community, by: usize, whom: usize, rank: Rank) {
+    let member = c.member(whom);
+    assert!(c.ask(by, Command::Grant { member, rank }).is_ok());
+    c.settle();
+}
+
+fn shows(c: &Community, who: usize, text: &str) -> bool {
+    let posts = c.people[who].store.posts();
+    posts.iter().any(|post| post.body == text && post.state == PostState::Shown)
+}
+
+#[test]
+fn k2_who_claims_to_have_seen_what_is_not_spoils_no_epoch_to_come() {
+    let mut c = Community::with_members(900, 3);
+    let thread = c.thread(0, "Evening", "hello");
+    c.settle();
+    c.unplug(1);
+    let sealed = Bytes::new(vec![7; 64]).unwrap();
+    let welcome = Welcome { recipient: DeviceId::from_bytes([9; 32]), sealed };
+    forge(&mut c, 1, 0, u32::MAX, vec![Control::Welcome(welcome)]);
+    c.settle();
+    let before = mints(&c, 0);
+    for _ in 0..3 {
+        c.post(0, thread, "to and fro");
+        c.settle();
+        c.post(2, thread, "to and fro");
+        c.settle();
+    }
+    assert_eq!(mints(&c, 0), before, "nobody mints for each post");
+}
+
+#[test]
+fn k6_an_epoch_carries_nothing_where_history_is_closed() {
+    let mut c = Community::with_members(901, 3);
+    c.thread(0, "Evening", "hello");
+    c.settle();
+    c.unplug(1);
+    let before = secrets(&c.people[0]).len();
+    let replica = &c.people[1].replica;
+    let (group, device) = (replica.group(), replica.device());
+    let readers: BTreeMap<_, _> = replica.authority().readers(Audience::Readers);
+    let junk: Vec<EpochSecret> = (0..64).map(|n| EpochSecret::from_bytes([n; 32])).collect();
+    let junk: Vec<_> = junk.iter().map(|secret| (secret.epoch(group), secret)).collect();
+    let (_, mint) =
+        Mint::fresh(&mut c.rng, group, device, Audience::Readers, &readers, &junk).unwrap();
+    forge(&mut c, 1, 0, 0, vec![Control::Epoch(mint)]);
+    assert_eq!(secrets(&c.people[0]).len(), before + 1, "the epoch and none of what it carries");
+}
+
+#[test]
+fn c5_what_was_hidden_is_not_written_again_after_a_demotion() {
+    let mut c = Community::with_members(904, 4);
+    let thread = c.thread(0, "Evening", "hello");
+    grant(&mut c, 0, 1, Rank::Moderator);
+    grant(&mut c, 0, 3, Rank::Steward);
+    c.unplug(1);
+    c.unplug(3);
+    c.connect(1, 3);
+    let document = c.post(1, thread, "unkind");
+    c.settle();
+    let (rule, reason) = ("Be kind".to_owned(), String::new());
+    assert!(c.ask(3, Command::Hide { document, rule, reason }).is_ok());
+    c.settle();
+    grant(&mut c, 0, 1, Rank::Member);
+    c.connect(0, 1);
+    c.connect(0, 3);
+    for _ in 0..3 {
+        c.settle();
+    }
+    assert!((0..4).all(|who| !shows(&c, who, "unkind")));
+}
+
+#[test]
+fn c5_a_device_that_was_ended_confirms_an_erasure_once_at_most() {
+    let mut c = Community::with_members(906, 3);
+    let thread = c.thread(0, "Evening", "hello");
+    grant(&mut c, 0, 1, Rank::Moderator);
+    let post = c.post(2, thread, "words");
+    c.settle();
+    let copy = c.copy(1);
+    let old = c.people[1].replica.device();
+    c.post(1, thread, "from the old device");
+    assert!(c.ask(1, Command::Erase { document: post }).is_ok());
+    c.settle();
+    c.unplug(1);
+    c.connect(0, copy);
+    c.settle();
+    c.settle();
+    assert_ne!(c.people[copy].replica.device(), old, "it has moved on");
+    assert!(c.ask(copy, Command::Unlink { device: old, last: None }).is_ok());
+    c.settle();
+    c.hand_over(0, 1);
+    c.now = c.now.after(9 * DAY);
+    c.pass(60_000);
+    let confirms = |control: &&Control| matches!(control, Control::ConfirmErase(_));
+    let written = c.people[1].replica.set().control().values().filter(confirms).count();
+    assert_eq!(written, 1, "it cannot help, and is not said again");
+}
+
+#[test]
+fn a10_nobody_signs_what_its_words_do_not_say() {
+    let c = Community::found(907, History::SinceJoining);
+    let replica = &c.people[0].replica;
+    let key = Seed::from_bytes([0; 32]).council_key(&replica.salt().unwrap());
+    let previous = replica.authority().last_root_act().unwrap();
+    let act = |abilities| {
+        let (subject, cites) = (replica.member(), List::default());
+        let grant = Grant { subject, rank: Rank::Reader, abilities, cites, invite: None };
+        Draft::new(replica.group(), previous, RootAction::Grant(grant))
+    };
+    assert!(replica.cosign(&key, act(Abilities::usual(Rank::Reader))).is_ok());
+    assert!(replica.cosign(&key, act(Abilities::ALL)).is_err(), "more than a reader");
+}
