@@ -284,8 +284,13 @@ impl Replica {
         refusal: Refusal,
         out: &mut Outcome,
     ) -> Result<(), Misbehaved> {
+        let peer = self.peers.session(id).ok_or(Misbehaved::OutOfOrder)?.peer;
+        // A passport names members: it is shown to one of them, and to no stranger who says no.
+        let member = self.standing_of(&peer) == Some(Admittance::Member);
         let session = self.peers.session(id).ok_or(Misbehaved::OutOfOrder)?;
-        let ask = refusal == Refusal::NotKnown && !std::mem::replace(&mut session.passport, true);
+        let ask = member
+            && refusal == Refusal::NotKnown
+            && !std::mem::replace(&mut session.passport, true);
         match self.passport_load().filter(|_| ask) {
             Some(load) => {
                 let sessions = self.passports.entry(load.clone()).or_default();

@@ -128,6 +128,24 @@ fn s1_a_stranger_is_served_nothing_whatever_it_says() {
 }
 
 #[test]
+fn s1_a_stranger_who_says_no_is_shown_no_passport() {
+    let mut c = Community::with_members(69, 2);
+    let (_, transport, _) = stranger(&c);
+    let peer = TransportKey::from_bytes(transport.verifying_key());
+    // A member shows who let it in to a member, and to nobody else.
+    for (number, peer, shows) in [(0, peer, false), (1, c.key(0), true)] {
+        let (caller, _) = Caller::open(&mut c, 1, peer, number);
+        let greeting = hello(&c, [0; 32]);
+        caller.say(&mut c, &greeting);
+        let refused = Message::Refused(Refusal::NotKnown).to_bytes();
+        let event = SessionEvent::Message(refused);
+        let input = Input::Session { session: caller.session, event };
+        let effects = c.people[1].replica.handle(c.now, &mut c.rng, input);
+        assert_eq!(effects.iter().any(|effect| matches!(effect, Effect::Load(_))), shows);
+    }
+}
+
+#[test]
 fn s2_what_comes_out_of_order_ends_the_stream() {
     let mut c = Community::with_members(71, 2);
     let peer = c.key(1);

@@ -2,7 +2,9 @@
 //! that can go wrong between them. What must always hold is checked whenever a world is quiet.
 //!
 //! A seed that fails is shrunk to the few steps that matter and printed with the command that
-//! plays it again: `CAIRN_SEED=<seed> cargo test -p cairn-crdt --test simulation replay`.
+//! plays it again: `CAIRN_SEED=<seed> cargo test -p cairn-crdt --test simulation replay`. A soak of
+//! millions of events: `CAIRN_FIRST_SEED=5000 CAIRN_SEEDS=100000 cargo test --release -p cairn-crdt
+//! --test simulation every_seed_holds`.
 #![expect(clippy::arithmetic_side_effects, reason = "test code")]
 #![expect(clippy::unwrap_used, reason = "test code")]
 #![expect(clippy::indexing_slicing, reason = "test code")]
