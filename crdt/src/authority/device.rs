@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::authority::counting::Grounds;
 use crate::id::{DeviceId, EntryId, MemberId, PublicKey, TransportKey};
 use crate::identity::device::Rotate;
+use crate::limits::MEMBER_DEVICES;
 use crate::log::entry::Control;
 use crate::log::set::LogSet;
 
@@ -51,6 +52,7 @@ pub(super) fn devices(set: &LogSet, grounds: &Grounds) -> BTreeMap<DeviceId, Dev
             devices.insert(*device, only);
         }
     }
+    only_so_many(&mut devices);
     // By device and sequence number: of what counts in one log there is one at each.
     let mut rotations: BTreeMap<(DeviceId, u64), &Rotate> = BTreeMap::new();
     for (id, control) in set.control() {
@@ -70,6 +72,22 @@ pub(super) fn devices(set: &LogSet, grounds: &Grounds) -> BTreeMap<DeviceId, Dev
         }
     }
     devices
+}
+
+/// A member has as many live devices as one cut can name, those of the highest index: a member who
+/// signs cards without end cannot make epochs too large for everybody.
+fn only_so_many(devices: &mut BTreeMap<DeviceId, Device>) {
+    let mut of: BTreeMap<MemberId, BTreeSet<(u32, DeviceId)>> = BTreeMap::new();
+    for (id, device) in devices.iter().filter(|(_, device)| device.live) {
+        of.entry(device.member).or_default().insert((device.index, *id));
+    }
+    for live in of.into_values() {
+        for (_, id) in live.iter().rev().skip(MEMBER_DEVICES) {
+            if let Some(device) = devices.get_mut(id) {
+                device.live = false;
+            }
+        }
+    }
 }
 
 /// Transport key → the one device that goes by it. A key that two go by is valid for neither

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, List, Map};
 use crate::crypto::domain;
-use crate::id::{DeviceId, EntryId, GroupId};
+use crate::id::{DeviceId, EntryId, GroupId, MemberId};
 use crate::limits::{DEVICES, FORK_BRANCHES};
-use crate::log::entry::Header;
-use crate::log::set::LogSet;
+use crate::log::entry::{Control, Header};
+use crate::log::set::{Log, LogSet};
 
 /// One end of a log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ impl Frontier {
     #[must_use]
     pub fn of(set: &LogSet) -> Self {
         let mut tips = BTreeMap::new();
-        for (device, log) in set.logs() {
+        for (device, log) in shown(set) {
             let ends: Vec<Tip> =
                 log.heads().iter().map(|(seq, entry)| Tip { seq: *seq, entry: *entry }).collect();
             tips.insert(*device, List::new(ends).unwrap_or_default());
@@ -61,7 +61,9 @@ impl Frontier {
                 Some(Tip { seq: at, entry: log.ancestor(*head_seq, head, at)? })
             });
             let whole: BTreeSet<Tip> = heads.collect();
-            tips.insert(device, List::new(whole.into_iter().collect()).unwrap_or_default());
+            if let Some(tips) = tips.get_mut(&device) {
+                *tips = List::new(whole.into_iter().collect()).unwrap_or_default();
+            }
         }
         Self(Map::new(tips).unwrap_or_default())
     }
@@ -71,4 +73,31 @@ impl Frontier {
     pub fn digest(&self, group: GroupId) -> FrontierDigest {
         FrontierDigest(domain::hash(domain::FRONTIER, &[group.as_bytes(), &codec::encode(self)]))
     }
+}
+
+/// The logs that a frontier names: all, unless there are more than it can. Then those first that
+/// come first among the devices of their member, so that whoever opens logs without end hides
+/// their own, and everybody else still meets.
+fn shown(set: &LogSet) -> Vec<(&DeviceId, &Log)> {
+    if set.logs().len() <= DEVICES {
+        return set.logs().iter().collect();
+    }
+    let mut devices: BTreeMap<MemberId, BTreeSet<(u32, DeviceId)>> = BTreeMap::new();
+    for (id, control) in set.control() {
+        if let (Control::Card(card), Some((device, 0))) = (control, set.place_of(id)) {
+            devices.entry(card.member).or_default().insert((card.index, device));
+        }
+    }
+    let mut first: BTreeMap<DeviceId, usize> = BTreeMap::new();
+    for of_member in devices.into_values() {
+        for (place, (_, device)) in of_member.into_iter().enumerate() {
+            let best = first.entry(device).or_insert(place);
+            *best = place.min(*best);
+        }
+    }
+    let mut logs: Vec<_> = set.logs().iter().collect();
+    // The founder's log opens with the genesis.
+    logs.sort_by_key(|(device, _)| (first.get(device).copied().unwrap_or_default(), **device));
+    logs.truncate(DEVICES);
+    logs
 }

@@ -7,12 +7,17 @@ use cairn_crdt::capability::draft::Draft;
 use cairn_crdt::capability::grant::{Grant, History, RootAction};
 use cairn_crdt::capability::rank::{Abilities, Rank};
 use cairn_crdt::codec::{Bytes, List};
+use cairn_crdt::crypto::signing::SigningKey;
 use cairn_crdt::epoch::secret::{Audience, EpochSecret, Mint};
 use cairn_crdt::epoch::welcome::Welcome;
-use cairn_crdt::id::DeviceId;
+use cairn_crdt::id::{DeviceId, EntryId, GrantId, GroupId, PublicKey};
+use cairn_crdt::identity::member::MemberKey;
 use cairn_crdt::identity::seed::Seed;
-use cairn_crdt::log::entry::{Control, Header, SUITE, Sealing, Seen, VERSION, payload_hash};
+use cairn_crdt::limits::{DEVICES, MEMBER_DEVICES};
+use cairn_crdt::log::entry::{Control, Header, Kind, SUITE, Sealing, Seen, VERSION, payload_hash};
+use cairn_crdt::log::frontier::Frontier;
 use cairn_crdt::log::run::{Entry, Run};
+use cairn_crdt::log::set::{LogSet, Slot};
 use cairn_crdt::replica::effect::PostState;
 use cairn_crdt::replica::input::Command;
 
@@ -169,4 +174,89 @@ fn a10_nobody_signs_what_its_words_do_not_say() {
     };
     assert!(replica.cosign(&key, act(Abilities::usual(Rank::Reader))).is_ok());
     assert!(replica.cosign(&key, act(Abilities::ALL)).is_err(), "more than a reader");
+}
+
+#[test]
+fn k1_who_signs_cards_without_end_makes_no_epoch_too_large() {
+    let mut c = Community::with_members(903, 2);
+    let thread = c.thread(0, "Evening", "hello");
+    c.settle();
+    let group = c.people[1].replica.group();
+    let seed: [u8; 32] = c.people[1].store.persona[32..64].try_into().unwrap();
+    let member = MemberKey::new(SigningKey::from_seed(&seed));
+    assert_eq!(member.id(), c.member(1));
+    for index in 1..=u32::try_from(MEMBER_DEVICES).unwrap() + 6 {
+        let device = SigningKey::generate(&mut c.rng);
+        let transport = SigningKey::generate(&mut c.rng);
+        let id = DeviceId::from_bytes(device.verifying_key());
+        let prekey = PublicKey::from_bytes([3; 32]);
+        let card = Control::Card(member.sign_card(group, id, index, prekey, &transport));
+        let payload = card.encode();
+        let header = Header {
+            version: VERSION,
+            suite: SUITE,
+            group,
+            device: id,
+            seq: 0,
+            prev: EntryId::NONE,
+            grant: GrantId::NONE,
+            kind: Kind::CARD,
+            payload: payload_hash(&payload),
+            size: u32::try_from(payload.len()).unwrap(),
+            sealing: Sealing::Clear,
+            seen: Seen::default(),
+        };
+        let entry = Entry::author(&device, header, payload).into_inner();
+        let run = Run::new(&[entry], true).unwrap().to_bytes();
+        gossip(&mut c, 0, 1, run);
+    }
+    let authority = c.people[0].replica.authority();
+    let of = authority.devices().values().filter(|device| device.member == member.id()).count();
+    assert!(of > MEMBER_DEVICES, "the set holds them");
+    let readers = authority.readers(Audience::Readers);
+    assert_eq!(readers.len(), MEMBER_DEVICES + 1, "few are written for");
+    c.post(0, thread, "still written");
+    assert!(c.reads(0, "still written"));
+}
+
+#[test]
+fn s2_who_opens_logs_without_end_hides_their_own_only() {
+    let group = GroupId::from_bytes([1; 32]);
+    let mut set = LogSet::new(group);
+    let mut open = |member: u8, number: u32| {
+        let mut id = [member; 32];
+        id[..4].copy_from_slice(&number.to_be_bytes());
+        // The honest ones have the largest ids.
+        id[4] = member;
+        if member != 1 {
+            id[0] = 0xff;
+        }
+        let device = DeviceId::from_bytes(id);
+        let key = MemberKey::new(SigningKey::from_seed(&[member; 32]));
+        let transport = SigningKey::from_seed(&[9; 32]);
+        let prekey = PublicKey::from_bytes([3; 32]);
+        let card = match number {
+            0 | 1 => key.sign_card(group, device, number, prekey, &transport),
+            // Nobody checks what is put back.
+            _ => {
+                let mut card = key.sign_card(group, device, 1, prekey, &transport);
+                card.index = number;
+                card
+            }
+        };
+        let (kind, grant) = (Kind::CARD, GrantId::NONE);
+        let slot = Slot { prev: EntryId::NONE, grant, kind, seen: 0 };
+        set.restore(EntryId::from_bytes(id), device, 0, slot, Some(Control::Card(card)));
+        device
+    };
+    let honest: Vec<DeviceId> = (2..12)
+        .flat_map(|member| [(member, 0), (member, 1)])
+        .map(|(member, number)| open(member, number))
+        .collect();
+    for number in 0..u32::try_from(DEVICES).unwrap() {
+        open(1, number);
+    }
+    let frontier = Frontier::of(&set);
+    assert_eq!(frontier.0.iter().count(), DEVICES);
+    assert!(honest.iter().all(|device| frontier.0.get(device).is_some()));
 }
