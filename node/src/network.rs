@@ -29,7 +29,7 @@ mod gossip;
 mod reconnect;
 mod sessions;
 mod streams;
-mod transport;
+pub(crate) mod transport;
 
 use std::collections::BTreeSet;
 use std::future::Future;

@@ -32,6 +32,8 @@ pub const RECORD: &str = "cairn 2026 v1 record";
 pub const RECORD_NONCE: &str = "cairn 2026 v1 record nonce";
 /// What a record is deleted by, of the token that deletes it (M1).
 pub const ERASE: &str = "cairn 2026 v1 erase";
+/// What a keeper keeps of the secret of an invitation (M1).
+pub const INVITATION: &str = "cairn 2026 v1 invitation";
 
 /// HKDF info: member key from the recovery seed and the group's salt (I1).
 pub const DERIVE_MEMBER: &str = "cairn 2026 v1 derive member";

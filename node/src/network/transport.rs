@@ -8,13 +8,13 @@ use super::behaviour::Behaviour;
 use super::{NetworkConfig, NetworkError, policy};
 
 /// The peer id of a transport key; `None` if it is no Ed25519 key.
-pub(super) fn peer_of(key: &TransportKey) -> Option<PeerId> {
+pub(crate) fn peer_of(key: &TransportKey) -> Option<PeerId> {
     let key = ed25519::PublicKey::try_from_bytes(key.as_bytes()).ok()?;
     Some(PublicKey::from(key).to_peer_id())
 }
 
 /// The transport key that a peer id is made from; `None` if it is not an Ed25519 key written out.
-pub(super) fn key_of(peer: &PeerId) -> Option<TransportKey> {
+pub(crate) fn key_of(peer: &PeerId) -> Option<TransportKey> {
     let key = PublicKey::try_decode_protobuf(peer.as_ref().digest()).ok()?;
     let key = key.try_into_ed25519().ok()?;
     let key = TransportKey::from_bytes(key.to_bytes());
@@ -59,7 +59,7 @@ pub(super) fn swarm(config: &NetworkConfig) -> Result<Swarm<Behaviour>, NetworkE
 }
 
 /// Words without the address.
-fn why_not_listening(error: &libp2p::TransportError<std::io::Error>) -> String {
+pub(crate) fn why_not_listening(error: &libp2p::TransportError<std::io::Error>) -> String {
     match error {
         libp2p::TransportError::MultiaddrNotSupported(_) => {
             "it is neither TCP nor QUIC over an IP address".to_owned()
