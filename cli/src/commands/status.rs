@@ -1,7 +1,7 @@
 use cairn_node::api::command::Request;
 use serde_json::Value;
 
-use super::Setting;
+use super::{Setting, group_keeper};
 use crate::error::Failure;
 use crate::output::{Paint, answer, counted, short};
 
@@ -41,6 +41,9 @@ fn text(paint: Paint, answer: &Value, running: bool) -> String {
             counted(peers, "connected node"),
             paint.faint(&short(&answer::text(group, "digest"))),
         ));
+        for keeper in answer::list(group, "keepers") {
+            text.push_str(&format!("\n  {}", group_keeper::line(paint, keeper)));
+        }
     }
     text
 }

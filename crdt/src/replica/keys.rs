@@ -46,18 +46,28 @@ impl Replica {
         }
         let epoch = match self.usable(audience) {
             Some(epoch) => epoch,
-            None => {
-                let recipients = self.recipients(audience);
-                let mint = self.mint(rng, audience, &recipients, out)?;
-                let epoch = mint.epoch;
-                let grant = self.grant_with(Abilities::READ, None, "to be a member")?;
-                let id = self.write_control(now, grant, &Control::Epoch(mint), out)?;
-                self.mints.insert(id);
-                self.refresh(out);
-                epoch
-            }
+            None => self.fresh_epoch(now, rng, audience, out)?,
         };
         self.chosen.insert(audience, epoch);
+        Ok(epoch)
+    }
+
+    /// Mints an epoch for an audience.
+    pub(crate) fn fresh_epoch<R: CryptoRng>(
+        &mut self,
+        now: Timestamp,
+        rng: &mut R,
+        audience: Audience,
+        out: &mut Outcome,
+    ) -> Result<EpochId, Refused> {
+        let recipients = self.recipients(audience);
+        let mint = self.mint(rng, audience, &recipients, out)?;
+        let epoch = mint.epoch;
+        let grant = self.grant_with(Abilities::READ, None, "to be a member")?;
+        let id = self.write_control(now, grant, &Control::Epoch(mint), out)?;
+        self.mints.insert(id);
+        self.refresh(out);
+        self.chosen.remove(&audience);
         Ok(epoch)
     }
 

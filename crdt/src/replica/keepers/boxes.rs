@@ -279,6 +279,7 @@ impl Replica {
                 if let Some(visit) = self.keepers.visits.get_mut(&keeper) {
                     visit.remember(|memory| memory.mailbox = Some(mailbox));
                 }
+                self.reach_anew(keeper, out);
             }
         }
     }

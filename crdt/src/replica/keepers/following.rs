@@ -83,13 +83,27 @@ impl Replica {
             }
             let Some(visit) = self.keepers.visits.get_mut(&keeper) else { continue };
             visit.entry = entry;
-            if mailbox.is_some() && visit.memory.mailbox != mailbox {
+            let learnt = mailbox.is_some() && visit.memory.mailbox != mailbox;
+            if learnt {
                 visit.remember(|memory| memory.mailbox = mailbox);
             }
             if visit.addresses != addresses {
                 visit.addresses.clone_from(&addresses);
                 out.effect(Effect::Keeper { keeper, ask: KeeperAsk::Reach { addresses } });
             }
+            if learnt && visit.up {
+                self.reach_anew(keeper, out);
+            }
         }
+    }
+
+    /// Another connection is made, under another name: one on which a drop-box was used is good for
+    /// nothing else.
+    pub(super) fn reach_anew(&mut self, keeper: TransportKey, out: &mut Outcome) {
+        let Some(visit) = self.keepers.visits.get_mut(&keeper) else { return };
+        visit.hang_up(None);
+        let addresses = visit.addresses.clone();
+        out.effect(Effect::Keeper { keeper, ask: KeeperAsk::Leave });
+        out.effect(Effect::Keeper { keeper, ask: KeeperAsk::Reach { addresses } });
     }
 }

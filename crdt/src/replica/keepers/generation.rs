@@ -192,8 +192,8 @@ impl Replica {
         let owner = (owner.verifying_key() == *mailbox.as_bytes()).then_some(owner);
         let signing = controls.map(|(_, key)| key).or(owner)?;
         let moderators = self.epoch_for(now, rng, Audience::Moderators, out).ok()?;
-        let next =
-            if safe { current } else { self.epoch_for(now, rng, Audience::Mailbox, out).ok()? };
+        // One that opened a generation before opens no other.
+        let next = self.fresh_epoch(now, rng, Audience::Mailbox, out).ok()?;
         let access = access_key(self.keyring.epoch(next)?, mailbox);
         let control = control_key(self.keyring.epoch(moderators)?, mailbox);
         let rekey = self.rekey_record(keeper, current, next)?;

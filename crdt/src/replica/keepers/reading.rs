@@ -188,7 +188,8 @@ impl Replica {
         let set = &self.set;
         let erased = &self.erased;
         let Some(visit) = self.keepers.visits.get_mut(&keeper) else { return };
-        if visit.asked.pop_front() != Some(super::Asked::Compare) {
+        let compare = visit.asked.iter().position(|asked| *asked == super::Asked::Compare);
+        if compare.and_then(|at| visit.asked.remove(at)).is_none() {
             return;
         }
         visit.compared = Some(now);

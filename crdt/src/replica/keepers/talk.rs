@@ -401,7 +401,9 @@ impl Replica {
     ) {
         let set = &self.set;
         let Some(visit) = self.keepers.visits.get_mut(&keeper) else { return };
-        let Some(Asked::Deposit { content }) = visit.asked.pop_front() else { return };
+        let deposit = visit.asked.iter().position(|asked| matches!(asked, Asked::Deposit { .. }));
+        let asked = deposit.and_then(|at| visit.asked.remove(at));
+        let Some(Asked::Deposit { content }) = asked else { return };
         if records.is_empty() {
             // The store had none of it, or the keeper took none.
             visit.rest = now.after(SHORT_REST_MILLIS);

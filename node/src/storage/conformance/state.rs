@@ -135,11 +135,10 @@ pub(super) fn k7_a_forgotten_epoch_is_gone(store: &mut dyn Store) {
 pub(super) fn m1_what_is_known_of_a_keeper_comes_back_and_is_forgotten(store: &mut dyn Store) {
     let [one, other] = [1, 2].map(|number| TransportKey::from_bytes([number; 32]));
     let [first, second] = [3, 4].map(|number| RecordId::from_bytes([number; 32]));
-    let memory = |keeper, bytes: &[u8]| Write::Keeper {
-        keeper,
-        memory: Zeroizing::new(bytes.to_vec()),
-    };
-    let record = |keeper, record, kept: &[u8]| Write::Record { keeper, record, kept: kept.to_vec() };
+    let memory =
+        |keeper, bytes: &[u8]| Write::Keeper { keeper, memory: Zeroizing::new(bytes.to_vec()) };
+    let record =
+        |keeper, record, kept: &[u8]| Write::Record { keeper, record, kept: kept.to_vec() };
     let writes = [
         memory(one, b"before"),
         record(one, second, b"b"),

@@ -167,7 +167,11 @@ impl Held {
             epochs: self.epochs.iter().map(|(id, secret)| (*id, secret.clone())).collect(),
             requests: requests.into_iter().map(|(_, bytes)| bytes.clone()).collect(),
             receipts: self.receipts.values().cloned().collect(),
-            keepers: self.keepers.iter().map(|(keeper, memory)| self.keeper(*keeper, memory)).collect(),
+            keepers: self
+                .keepers
+                .iter()
+                .map(|(keeper, memory)| self.keeper(*keeper, memory))
+                .collect(),
         }
     }
 

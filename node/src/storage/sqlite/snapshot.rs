@@ -1,8 +1,6 @@
 //! What a replica is opened with: one pass over its entries in the order of the file.
 
-use cairn_crdt::id::{
-    DeviceId, DocumentId, EntryId, EpochId, GroupId, RecordId, TransportKey,
-};
+use cairn_crdt::id::{DeviceId, DocumentId, EntryId, EpochId, GroupId, RecordId, TransportKey};
 use cairn_crdt::log::entry::{Header, Sealing};
 use cairn_crdt::log::set::Slot;
 use cairn_crdt::replica::keepers::KeeperSnapshot;
