@@ -8,6 +8,10 @@
 
 #[path = "network/node.rs"]
 mod node;
+#[path = "network/relay.rs"]
+mod relay;
+#[path = "network/relayed.rs"]
+mod relayed;
 
 use std::time::Duration;
 

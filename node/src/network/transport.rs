@@ -1,71 +1,111 @@
-//! Peer ids and transport keys, and the Swarm of one persona: TCP and QUIC, Noise, Yamux.
+//! Peer ids and transport keys, and how bytes get from one machine to another: TCP and QUIC, or a
+//! SOCKS proxy; Noise and Yamux; circuits of relays upon them.
+//!
+//! No transport here resolves a name: what peers say can never make this node ask a name server.
+//! Names of keepers are looked up by [`super::names`], or by the proxy.
+
+use std::time::Duration;
 
 use cairn_crdt::id::TransportKey;
+use futures::future::Either;
+use libp2p::core::Transport as _;
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::timeout::TransportTimeout;
+use libp2p::core::transport::{Boxed, OrTransport};
+use libp2p::core::upgrade::Version;
 use libp2p::identity::{Keypair, PublicKey, ed25519};
-use libp2p::{PeerId, Swarm, SwarmBuilder, noise, tcp, yamux};
+use libp2p::{PeerId, noise, quic, relay, tcp, yamux};
 
-use super::behaviour::Behaviour;
-use super::{NetworkConfig, NetworkError, policy};
+use super::socks::{Credentials, ProxyHealth, Socks};
+use super::{NetworkError, policy};
+use crate::config::Way;
+
+/// Connections whose other end is proved.
+pub(crate) type Secured = Boxed<(PeerId, StreamMuxerBox)>;
 
 /// The peer id of a transport key; `None` if it is no Ed25519 key.
-pub(super) fn peer_of(key: &TransportKey) -> Option<PeerId> {
+pub(crate) fn peer_of(key: &TransportKey) -> Option<PeerId> {
     let key = ed25519::PublicKey::try_from_bytes(key.as_bytes()).ok()?;
     Some(PublicKey::from(key).to_peer_id())
 }
 
 /// The transport key that a peer id is made from; `None` if it is not an Ed25519 key written out.
-pub(super) fn key_of(peer: &PeerId) -> Option<TransportKey> {
+pub(crate) fn key_of(peer: &PeerId) -> Option<TransportKey> {
     let key = PublicKey::try_decode_protobuf(peer.as_ref().digest()).ok()?;
     let key = key.try_into_ed25519().ok()?;
     let key = TransportKey::from_bytes(key.to_bytes());
     (peer_of(&key)? == *peer).then_some(key)
 }
 
-/// A Swarm that listens where it is told to.
-pub(super) fn swarm(config: &NetworkConfig) -> Result<Swarm<Behaviour>, NetworkError> {
-    let mut seed = config.key.to_seed();
-    let key = Keypair::ed25519_from_bytes(&mut *seed).map_err(|_| NetworkError::Key)?;
-    let behaviour = Behaviour::new(&key, config.topic, config.mdns)?;
-    let muxer = || {
-        let mut muxer = yamux::Config::default();
-        muxer.set_max_num_streams(policy::CONNECTION_STREAMS as usize);
-        muxer
-    };
-    let builder = SwarmBuilder::with_existing_identity(key)
-        .with_tokio()
-        .with_tcp(tcp::Config::default(), noise::Config::new, muxer)
-        .map_err(|error| NetworkError::Setup(error.to_string()))?
-        .with_quic_config(|mut quic| {
-            quic.max_concurrent_stream_limit = policy::CONNECTION_STREAMS;
-            (quic.max_stream_data, quic.max_connection_data) = policy::QUIC_WINDOWS;
-            quic
-        })
-        .with_behaviour(|_| behaviour)
-        .map_err(|error| NetworkError::Setup(error.to_string()))?;
-    let mut swarm = builder
-        .with_swarm_config(|swarm| {
-            swarm
-                .with_idle_connection_timeout(policy::IDLE_CONNECTION)
-                .with_max_negotiating_inbound_streams(policy::CONNECTION_STREAMS as usize)
-        })
-        .build();
-    for (place, address) in config.listen.iter().enumerate() {
-        swarm.listen_on(address.clone()).map_err(|error| NetworkError::Listen {
-            position: place.saturating_add(1),
-            why: why_not_listening(&error),
-        })?;
-    }
-    Ok(swarm)
+/// Where all connections of one Swarm come from.
+pub(crate) struct Paths {
+    /// How this node reaches others.
+    pub(crate) way: Way,
+    /// Who it is at a proxy.
+    pub(crate) credentials: Credentials,
+    /// Whether that proxy answers.
+    pub(crate) health: ProxyHealth,
 }
 
-/// Words without the address.
-fn why_not_listening(error: &libp2p::TransportError<std::io::Error>) -> String {
-    match error {
-        libp2p::TransportError::MultiaddrNotSupported(_) => {
-            "it is neither TCP nor QUIC over an IP address".to_owned()
+impl Paths {
+    /// The transport of a Swarm that dials peers and keepers, without circuits.
+    ///
+    /// # Errors
+    /// When the key cannot be used.
+    pub(crate) fn plain(&self, key: &Keypair) -> Result<Secured, NetworkError> {
+        let setup = |error: noise::Error| NetworkError::Setup(error.to_string());
+        let noise = noise::Config::new(key).map_err(setup)?;
+        if let Some(proxy) = self.way.proxy {
+            let socks = Socks::new(proxy, self.credentials.clone(), self.health.clone());
+            let secured =
+                socks.upgrade(Version::V1Lazy).authenticate(noise).multiplex(muxer()).boxed();
+            return Ok(timed(secured, policy::PROXIED_TIME));
         }
-        libp2p::TransportError::Other(error) => error.kind().to_string(),
+        let tcp = tcp::tokio::Transport::new(tcp::Config::default())
+            .upgrade(Version::V1Lazy)
+            .authenticate(noise)
+            .multiplex(muxer())
+            .boxed();
+        let mut config = quic::Config::new(key);
+        config.max_concurrent_stream_limit = policy::CONNECTION_STREAMS;
+        (config.max_stream_data, config.max_connection_data) = policy::QUIC_WINDOWS;
+        let quic = quic::tokio::Transport::new(config)
+            .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+        let either = OrTransport::new(quic, tcp).map(|output, _| match output {
+            Either::Left(connection) | Either::Right(connection) => connection,
+        });
+        Ok(timed(either.boxed(), policy::CONNECTING_TIME))
     }
+
+    /// The transport of a Swarm that also dials and listens at circuits of relays, and the
+    /// behaviour that belongs to it.
+    ///
+    /// # Errors
+    /// When the key cannot be used.
+    pub(crate) fn with_circuits(
+        &self,
+        key: &Keypair,
+    ) -> Result<(Secured, relay::client::Behaviour), NetworkError> {
+        let setup = |error: noise::Error| NetworkError::Setup(error.to_string());
+        let (circuits, behaviour) = relay::client::new(key.public().to_peer_id());
+        let noise = noise::Config::new(key).map_err(setup)?;
+        let circuits =
+            circuits.upgrade(Version::V1Lazy).authenticate(noise).multiplex(muxer()).boxed();
+        let either = OrTransport::new(circuits, self.plain(key)?).map(|output, _| match output {
+            Either::Left(connection) | Either::Right(connection) => connection,
+        });
+        Ok((timed(either.boxed(), policy::PROXIED_TIME), behaviour))
+    }
+}
+
+fn muxer() -> yamux::Config {
+    let mut muxer = yamux::Config::default();
+    muxer.set_max_num_streams(policy::CONNECTION_STREAMS as usize);
+    muxer
+}
+
+fn timed(transport: Secured, time: Duration) -> Secured {
+    TransportTimeout::new(transport, time).boxed()
 }
 
 #[cfg(test)]

@@ -1,0 +1,96 @@
+//! Whether this node can be reached from outside: its keepers are asked to call back (AutoNAT v2).
+//!
+//! Nobody else is asked, whatever they offer: a stranger could say that an address works which does
+//! not.
+
+use std::collections::BTreeSet;
+use std::task::{Context, Poll};
+
+use libp2p::PeerId;
+use libp2p::autonat::v2::client;
+use libp2p::core::transport::PortUse;
+use libp2p::core::{Endpoint, Multiaddr};
+use libp2p::swarm::{
+    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
+    THandlerOutEvent, ToSwarm,
+};
+use rand_chacha::ChaCha20Rng;
+
+use super::discovery::is_relayed;
+use super::policy;
+
+type Client = client::Behaviour<ChaCha20Rng>;
+
+/// AutoNAT's client, with keepers as the only servers.
+pub(super) struct Probing {
+    inner: Client,
+    keepers: BTreeSet<PeerId>,
+}
+
+impl Probing {
+    /// No keepers yet. What is random in it comes from `chance`.
+    pub(super) fn new(chance: ChaCha20Rng) -> Self {
+        let config = client::Config::default()
+            .with_max_candidates(policy::PROBES)
+            .with_probe_interval(policy::PROBE_EVERY);
+        Self { inner: Client::new(chance, config), keepers: BTreeSet::new() }
+    }
+
+    /// From now on these are this node's keepers. Whoever was connected before it became one is
+    /// asked from its next connection on.
+    pub(super) fn set_keepers(&mut self, keepers: BTreeSet<PeerId>) {
+        self.keepers = keepers;
+    }
+}
+
+impl NetworkBehaviour for Probing {
+    type ConnectionHandler = THandler<Client>;
+    type ToSwarm = client::Event;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        local: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.inner.handle_established_inbound_connection(connection, peer, local, remote)
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        address: &Multiaddr,
+        role: Endpoint,
+        port: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        if self.keepers.contains(&peer) && !is_relayed(address) {
+            return self
+                .inner
+                .handle_established_outbound_connection(connection, peer, address, role, port);
+        }
+        // The side that only answers: it never learns that the peer could be asked.
+        self.inner.handle_established_inbound_connection(connection, peer, address, address)
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        self.inner.on_swarm_event(event);
+    }
+
+    fn on_connection_handler_event(
+        &mut self,
+        peer: PeerId,
+        connection: ConnectionId,
+        event: THandlerOutEvent<Self>,
+    ) {
+        self.inner.on_connection_handler_event(peer, connection, event);
+    }
+
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<ToSwarm<client::Event, THandlerInEvent<Self>>> {
+        self.inner.poll(context)
+    }
+}
