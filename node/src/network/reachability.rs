@@ -166,8 +166,8 @@ impl Reachability {
                  in and no keeper relays for you."
             }
             Why::NoKeeper if matches!(self.how, How::None) => {
-                "Others cannot reach you at all, because you allow relays only and this group has \
-                 no keeper."
+                "Others cannot reach you at all, because your node does not listen by itself and \
+                 this group has no keeper that relays."
             }
             Why::NoKeeper => {
                 "Whether others can reach you from outside is not known, because this group has no \

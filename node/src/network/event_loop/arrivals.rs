@@ -66,10 +66,8 @@ impl EventLoop {
         if let ConnectedPoint::Listener { send_back_addr, .. } = endpoint
             && !endpoint.is_relayed()
             && discovery::is_outside(send_back_addr)
-            && !self.was_called
         {
             self.was_called = true;
-            self.tell_reachability();
         }
         if is_first {
             self.reconnect.connected(peer, Instant::now());
@@ -77,14 +75,14 @@ impl EventLoop {
         if self.keepers.is_one(&peer) {
             if let ConnectedPoint::Dialer { address, .. } = endpoint {
                 self.keepers.connected(&peer, address.clone());
-                self.tell_reachability();
             }
-            return;
+        } else {
+            if is_first {
+                self.outbox.extend(key_of(&peer).map(NetworkEvent::Connected));
+            }
+            self.tell_relayed(peer);
         }
-        if is_first {
-            self.outbox.extend(key_of(&peer).map(NetworkEvent::Connected));
-        }
-        self.tell_relayed(peer);
+        self.tell_reachability();
     }
 
     fn behaviour_event(&mut self, event: BehaviourEvent) {
