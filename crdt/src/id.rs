@@ -121,6 +121,26 @@ id! {
     /// An X25519 public key for key agreement.
     PublicKey
 }
+id! {
+    /// A mailbox at a keeper: the Ed25519 verifying key of its owner, fresh for each (M2).
+    MailboxId
+}
+id! {
+    /// A record of a mailbox: the hash of its bytes (M1).
+    RecordId
+}
+id! {
+    /// A drop-box of a mailbox: the verifying key of the invite that it is for (M2).
+    DropBoxId
+}
+id! {
+    /// The Ed25519 verifying key of those who may use a mailbox, of one generation (M2).
+    AccessKey
+}
+id! {
+    /// The Ed25519 verifying key of those who may begin the next generation of a mailbox (M2).
+    ControlKey
+}
 
 impl GroupId {
     /// What a genesis header carries in place of its own hash (L1).

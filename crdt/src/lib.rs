@@ -20,6 +20,7 @@ pub mod id;
 pub mod identity;
 pub mod limits;
 pub mod log;
+pub mod mailbox;
 pub mod replica;
 pub mod sync;
 pub mod time;

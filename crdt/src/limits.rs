@@ -72,3 +72,30 @@ pub const BODY_BYTES: usize = 32 * 1024;
 pub const NOTE_BYTES: usize = 2000;
 /// Bytes of the agreement.
 pub const AGREEMENT_BYTES: usize = 32 * 1024;
+
+/// Bytes of one record of a mailbox (M1).
+pub const RECORD_BYTES: usize = 640 * 1024;
+/// Bytes of the smallest record: padding begins here.
+pub const SMALLEST_RECORD: usize = 512;
+/// Bytes of one message between a keeper and its client.
+pub const KEEPER_MESSAGE_BYTES: usize = 1024 * 1024;
+/// Records in one put.
+pub const PUT_RECORDS: usize = 64;
+/// Records in one answer.
+pub const GET_RECORDS: usize = 1024;
+/// Bytes of the records in one answer, or in one put; the rest of the message is what names them.
+pub const ANSWER_BYTES: usize = 896 * 1024;
+/// Records that one message may name.
+pub const NAMED_RECORDS: usize = 4096;
+/// Bytes of the keys of a new generation, wrapped for each who stays (M2).
+pub const REKEY_BYTES: usize = 512 * 1024;
+/// Bytes of one message of a set reconciliation.
+pub const RECONCILE_BYTES: usize = 64 * 1024;
+/// Records that one set reconciliation compares; a larger mailbox is compared in parts.
+pub const RECONCILE_RECORDS: usize = 65_536;
+/// Drop-boxes of one mailbox.
+pub const DROP_BOXES: usize = 128;
+/// Records in one drop-box.
+pub const DROP_RECORDS: usize = 64;
+/// Bytes of one record of a drop-box.
+pub const DROP_RECORD_BYTES: usize = 64 * 1024;

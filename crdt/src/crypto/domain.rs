@@ -26,6 +26,10 @@ pub const REQUEST: &str = "cairn 2026 v1 request";
 pub const TOPIC: &str = "cairn 2026 v1 topic";
 /// Id of a gossiped message (S3).
 pub const GOSSIP: &str = "cairn 2026 v1 gossip";
+/// Record id (M1).
+pub const RECORD: &str = "cairn 2026 v1 record";
+/// What a record is deleted by, of the token that deletes it (M1).
+pub const ERASE: &str = "cairn 2026 v1 erase";
 
 /// HKDF info: member key from the recovery seed and the group's salt (I1).
 pub const DERIVE_MEMBER: &str = "cairn 2026 v1 derive member";
@@ -60,6 +64,12 @@ pub const SIGN_ROOT: &str = "cairn 2026 v1 sign root";
 pub const SIGN_INVITE: &str = "cairn 2026 v1 sign invite";
 /// Signature of a device over the frontier that it holds (S6).
 pub const SIGN_RECEIPT: &str = "cairn 2026 v1 sign receipt";
+/// Signature of an access key over (keeper, client, challenge, mailbox) (M2).
+pub const SIGN_ACCESS: &str = "cairn 2026 v1 sign access";
+/// Signature of an invite key over (keeper, client, challenge, drop-box) (M2).
+pub const SIGN_DROP: &str = "cairn 2026 v1 sign drop";
+/// Signature of a control or owner key over a new generation (M2).
+pub const SIGN_GENERATION: &str = "cairn 2026 v1 sign generation";
 
 /// Hashes `parts`, one after the other, under a label. The caller sees to it that the boundaries
 /// are fixed or written.

@@ -20,7 +20,7 @@ use crate::replica::rollback::Rollback;
 use crate::time::Timestamp;
 
 /// Bytes that a stored persona may have.
-const RECORD_BYTES: usize = 16 * 1024 * 1024;
+const PERSONA_BYTES: usize = 16 * 1024 * 1024;
 
 /// Where a replica stands in its group, as far as it knows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -233,7 +233,7 @@ impl Persona {
 
     /// From the encrypted store; `None` if the record cannot be read.
     pub(crate) fn from_record(bytes: &[u8]) -> Option<Self> {
-        let record: Record = codec::decode(bytes, RECORD_BYTES).ok()?;
+        let record: Record = codec::decode(bytes, PERSONA_BYTES).ok()?;
         if record.prekeys.is_empty() {
             return None;
         }

@@ -35,7 +35,7 @@ fn invited(expires: Option<Timestamp>) -> Invite {
     }
 }
 
-fn contact() -> Contact {
+pub(crate) fn contact() -> Contact {
     Contact { transport: transport(1), addresses: list(vec![bytes(&address()), bytes(&[1, 2])]) }
 }
 

@@ -26,6 +26,7 @@ mod epochs;
 mod files;
 mod form;
 mod joining;
+mod mailbox;
 mod specification;
 mod stored;
 mod sync;
@@ -41,6 +42,7 @@ fn forms() -> Vec<Form> {
         epochs::forms(),
         documents::forms(),
         joining::forms(),
+        mailbox::forms(),
         sync::forms(),
         stored::forms(),
         derived::forms(),

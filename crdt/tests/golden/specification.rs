@@ -9,8 +9,16 @@ use std::path::Path;
 const WITHIN: [&str; 1] = ["Step"];
 
 /// Forms that have no marked table.
-const UNMARKED: [&str; 7] =
-    ["Cut", "Draft", "Frontier", "code-text", "derived", "draft-text", "persona"];
+const UNMARKED: [&str; 8] = [
+    "Cut",
+    "Draft",
+    "Frontier",
+    "code-text",
+    "derived",
+    "draft-text",
+    "keeper-code-text",
+    "persona",
+];
 
 fn text() -> &'static str {
     include_str!("../../docs/protocol.md")
@@ -57,10 +65,12 @@ pub(crate) fn variants() -> Vec<(String, Vec<String>)> {
 }
 
 /// What can be read from bytes and is no form: building blocks, and parts of another form.
-const PARTS: [&str; 8] = [
+const PARTS: [&str; 10] = [
     "Abilities",
     "Content",
+    "Cursor",
     "FrontierDigest",
+    "Generation",
     "Kind",
     "Nonce",
     "Step",
