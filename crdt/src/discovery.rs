@@ -132,8 +132,7 @@ impl DiscoverySecret {
         let (nonce, sealed) = record.split_at_checked(NONCE_BYTES).ok_or(NotWhereabouts)?;
         let nonce: Nonce = codec::decode(nonce, NONCE_BYTES).map_err(|_| NotWhereabouts)?;
         let key = self.key(day, device);
-        let opened =
-            self.seal_key(day).open(&nonce, &key, sealed).map_err(|_| NotWhereabouts)?;
+        let opened = self.seal_key(day).open(&nonce, &key, sealed).map_err(|_| NotWhereabouts)?;
         let whereabouts = unpadded(&opened).ok_or(NotWhereabouts)?;
         let said = said(&key, whereabouts.counter, &whereabouts.addresses);
         verify(device.as_bytes(), domain::SIGN_WHEREABOUTS, &said, &whereabouts.signature)

@@ -28,6 +28,7 @@ pub mod policy;
 mod behaviour;
 mod discovery;
 mod event_loop;
+mod finding;
 mod framing;
 mod gate;
 mod gossip;
@@ -45,6 +46,7 @@ mod streams;
 mod swarm;
 mod transport;
 
+pub use finding::{Finding, FindingCommand, FindingConfig, FindingEvent};
 pub use reachability::{How, Reachability, Why};
 
 use std::collections::BTreeSet;

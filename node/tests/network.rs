@@ -6,6 +6,8 @@
     reason = "test code"
 )]
 
+#[path = "network/finding.rs"]
+mod finding;
 #[path = "network/node.rs"]
 mod node;
 #[path = "network/relay.rs"]

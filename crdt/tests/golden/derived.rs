@@ -43,10 +43,7 @@ pub(crate) fn forms() -> Vec<Form> {
         ("DERIVE_COUNCIL", seed.council_key(&[8; 32]).verifying_key().to_vec()),
         ("ENVELOPE", secret.envelope_key().as_bytes().to_vec()),
         ("WHEREABOUTS_KEY", discovery.key(day, device).to_vec()),
-        (
-            "WHEREABOUTS_SEAL",
-            discovery.seal(&mut rng(5), day, &key(1), 300, &[address()]),
-        ),
+        ("WHEREABOUTS_SEAL", discovery.seal(&mut rng(5), day, &key(1), 300, &[address()])),
     ];
     vec![Form { name: "derived", lines, again: written_only }]
 }

@@ -72,6 +72,27 @@ pub(super) const PROXIED_TIME: Duration = Duration::from_secs(60);
 /// How long the name of a keeper may take to be looked up.
 pub(super) const NAME_TIME: Duration = Duration::from_secs(10);
 
+/// Records of whereabouts that are put again and again: yesterday's, today's, and two more.
+pub(super) const PUBLISHED: usize = 4;
+/// How long one is put again, and how long keepers are asked to hold it: a day and as much as the
+/// clocks of members may differ.
+pub(super) const PUBLISHED_FOR: Duration = Duration::from_secs(36 * 3600);
+/// Between two times that a record is put, give or take a quarter.
+pub(super) const REPUBLISH: Duration = Duration::from_secs(3 * 3600);
+/// Things that wait to be looked for or put.
+pub(super) const FINDING_JOBS: usize = 256;
+/// Of those done at one time.
+pub(super) const FINDING_QUERIES: usize = 8;
+/// Connections of one burst of finding.
+pub(super) const FINDING_CONNECTIONS: u32 = 32;
+/// How long one thing may be looked for.
+pub(super) const FINDING_TIME: Duration = Duration::from_secs(90);
+/// Different values under one key that are told of.
+pub(super) const FOUND_VALUES: usize = 4;
+/// Bytes of one message of the table.
+pub(super) const FINDING_PACKET: usize = 16 * 1024;
+/// How long a burst waits for more to do.
+pub(super) const BURST_IDLE: Duration = Duration::from_secs(10);
 /// How long gossip is still taken from a relayed connection after a direct one is there.
 pub(super) const CHANGING_OVER: Duration = Duration::from_secs(20);
 /// How long a connection to a stranger may carry no stream.
