@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use capture::Capture;
+pub use capture::{Capture, Packet};
 pub use machine::Machine;
 pub use socks::{Asked, Proxy};
 

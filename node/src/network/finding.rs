@@ -87,7 +87,6 @@ impl Finding {
     /// Nothing happens until the returned future is polled; it ends after
     /// [`FindingCommand::Shutdown`], or when the other end of either channel is gone. To be called
     /// inside a Tokio runtime.
-    #[must_use]
     pub fn start(
         config: FindingConfig,
         events: mpsc::Sender<FindingEvent>,

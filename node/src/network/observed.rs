@@ -108,3 +108,68 @@ impl NetworkBehaviour for Observed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::StreamExt as _;
+    use libp2p::swarm::SwarmEvent;
+    use libp2p::{Swarm, SwarmBuilder, noise, tcp, yamux};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    fn swarm<B: NetworkBehaviour>(make: impl FnOnce(identify::Config) -> B) -> Swarm<B> {
+        let mut swarm = SwarmBuilder::with_new_identity()
+            .with_tokio()
+            .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
+            .unwrap()
+            .with_behaviour(|key| make(identify::Config::new(String::new(), key.public())))
+            .unwrap()
+            .build();
+        swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap()).unwrap();
+        swarm
+    }
+
+    /// Whether an address that a peer saw is taken for one's own.
+    async fn believed(is_keeper: bool) -> bool {
+        let mut node = swarm(Observed::new);
+        let mut other = swarm(identify::Behaviour::new);
+        if is_keeper {
+            node.behaviour_mut().set_keepers(BTreeSet::from([*other.local_peer_id()]));
+        }
+        let mut told = false;
+        let settled = async {
+            loop {
+                tokio::select! {
+                    event = node.select_next_some() => match event {
+                        SwarmEvent::NewExternalAddrCandidate { .. } => told = true,
+                        // The second one comes after all that followed from the first.
+                        SwarmEvent::Behaviour(identify::Event::Received { .. }) if !told => {
+                            let peer = *other.local_peer_id();
+                            other.behaviour_mut().push([*node.local_peer_id()]);
+                            node.behaviour_mut().inner.push([peer]);
+                        }
+                        SwarmEvent::Behaviour(
+                            identify::Event::Received { .. } | identify::Event::Pushed { .. },
+                        ) => return told,
+                        _ => {}
+                    },
+                    event = other.select_next_some() => {
+                        if let SwarmEvent::NewListenAddr { address, .. } = event {
+                            node.dial(address).unwrap();
+                        }
+                    }
+                }
+            }
+        };
+        timeout(Duration::from_secs(60), settled).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_a_keeper_is_believed_about_where_this_node_is() {
+        assert!(believed(true).await);
+        assert!(!believed(false).await);
+    }
+}

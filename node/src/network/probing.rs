@@ -94,3 +94,30 @@ impl NetworkBehaviour for Probing {
         self.inner.poll(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use either::Either;
+    use rand_core::SeedableRng as _;
+
+    use super::*;
+
+    #[test]
+    fn only_keepers_that_this_node_has_called_are_asked_to_call_back() {
+        let (keeper, member) = (PeerId::random(), PeerId::random());
+        let mut probing = Probing::new(ChaCha20Rng::from_seed([1; 32]));
+        probing.set_keepers(BTreeSet::from([keeper]));
+        let direct: Multiaddr = "/ip4/192.0.2.1/tcp/1".parse().unwrap();
+        let relayed = format!("{direct}/p2p/{member}/p2p-circuit/p2p/{keeper}").parse().unwrap();
+        let mut asks = |peer, address: &Multiaddr| {
+            let connection = ConnectionId::new_unchecked(1);
+            let (role, port) = (Endpoint::Dialer, PortUse::Reuse);
+            let handler = probing
+                .handle_established_outbound_connection(connection, peer, address, role, port);
+            matches!(handler, Ok(Either::Left(_)))
+        };
+        assert!(asks(keeper, &direct));
+        assert!(!asks(member, &direct));
+        assert!(!asks(keeper, &relayed));
+    }
+}

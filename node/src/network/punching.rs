@@ -90,3 +90,28 @@ impl NetworkBehaviour for Punching {
         self.inner.poll(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_hole_is_punched_for_a_stranger() {
+        let (own, member, stranger) = (PeerId::random(), PeerId::random(), PeerId::random());
+        let mut punching = Punching::new(own);
+        punching.set_known(member, true);
+        let circuit: Multiaddr =
+            format!("/ip4/192.0.2.1/tcp/1/p2p/{own}/p2p-circuit").parse().unwrap();
+        let mut punches = |peer| {
+            let connection = ConnectionId::new_unchecked(1);
+            let (role, port) = (Endpoint::Dialer, PortUse::Reuse);
+            let came = punching
+                .handle_established_inbound_connection(connection, peer, &circuit, &circuit);
+            let called = punching
+                .handle_established_outbound_connection(connection, peer, &circuit, role, port);
+            (matches!(came, Ok(Either::Left(_))), matches!(called, Ok(Either::Left(_))))
+        };
+        assert_eq!(punches(member), (true, true));
+        assert_eq!(punches(stranger), (false, false));
+    }
+}

@@ -1,6 +1,5 @@
 //! What passed a machine's interface.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -12,12 +11,14 @@ use crate::person::signal;
 use crate::program::ended;
 
 /// One packet.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Packet {
     /// From where.
     pub from: Ipv4Addr,
     /// To where.
     pub to: Ipv4Addr,
+    /// Bytes that it carries for TCP or UDP.
+    pub bytes: usize,
     /// As `tcpdump` has it in words.
     pub line: String,
 }
@@ -44,12 +45,12 @@ impl Capture {
         capture
     }
 
-    /// Ends the recording; all packets of IPv4.
+    /// Ends the recording; all packets of IPv4, in order.
     ///
     /// # Panics
     /// When there is nothing to read.
     #[must_use]
-    pub fn packets(mut self) -> BTreeSet<Packet> {
+    pub fn packets(mut self) -> Vec<Packet> {
         signal(&self.process, "TERM");
         let _ = ended(&mut self.process, "tcpdump");
         let read = Command::new("tcpdump").args(["-n", "-t", "-r"]).arg(&self.file).output();
@@ -72,7 +73,10 @@ fn packet(line: &str) -> Option<Packet> {
     let rest = line.strip_prefix("IP ")?;
     let (from, rest) = rest.split_once(" > ")?;
     let (to, _) = rest.split_once(": ")?;
-    Some(Packet { from: host(from)?, to: host(to)?, line: line.to_owned() })
+    let length = line.rsplit_once("length ").map_or("", |(_, length)| length);
+    let digits: String = length.chars().take_while(char::is_ascii_digit).collect();
+    let bytes = digits.parse().unwrap_or_default();
+    Some(Packet { from: host(from)?, to: host(to)?, bytes, line: line.to_owned() })
 }
 
 fn host(text: &str) -> Option<Ipv4Addr> {
@@ -86,7 +90,9 @@ mod tests {
 
     #[test]
     fn a_line_of_tcpdump_is_understood() {
-        let read = packet("IP 192.168.1.2.40000 > 198.18.0.2.4001: Flags [S], seq 1").unwrap();
+        let line = "IP 192.168.1.2.40000 > 198.18.0.2.4001: Flags [S], seq 1, length 7";
+        let read = packet(line).unwrap();
+        assert_eq!(read.bytes, 7);
         assert_eq!(read.from, Ipv4Addr::new(192, 168, 1, 2));
         assert_eq!(read.to, Ipv4Addr::new(198, 18, 0, 2));
         assert!(packet("IP 192.168.1.2 > 224.0.0.251: igmp v2 report").is_some());

@@ -7,9 +7,11 @@
     reason = "test code: a broken expectation ends the test"
 )]
 
+mod bare;
 mod direct;
 mod line;
 mod proxy;
+mod relayed;
 
 use serde_json::Value;
 
