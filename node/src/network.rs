@@ -15,7 +15,7 @@
 //! - Nobody outside the set of members is in a mesh or fan-out, or has a message delivered (S3).
 //! - Keepers are in no mesh and no session; the driver is not told of their connections.
 //! - With relays only, no member learns an address of this machine: nothing listens, and members are
-//!   dialled through this node's own keepers ([`guard`]). Through a proxy, no socket leads anywhere
+//!   dialled through this node's own keepers: `guard` has the last word. Through a proxy, no socket leads anywhere
 //!   else. Both close when something fails: without a relay or proxy this node waits.
 //! - No name that a peer says is ever looked up.
 //! - Everything that a stranger can make grow has a bound in [`policy`].

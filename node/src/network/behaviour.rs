@@ -1,5 +1,5 @@
-//! What one Swarm does, put together. The guards stand first: a connection that they refuse never
-//! reaches the others.
+//! What one Swarm does, put together. What may refuse a connection stands first, so that the
+//! others never see it.
 
 use libp2p::identity::Keypair;
 use libp2p::swarm::NetworkBehaviour;
@@ -9,7 +9,6 @@ use rand_chacha::ChaCha20Rng;
 
 use super::discovery::is_loopback;
 use super::gossip::{self, Gated};
-use super::guard::Guard;
 use super::observed::Observed;
 use super::probing::Probing;
 use super::punching::Punching;
@@ -24,7 +23,6 @@ const PROTOCOL_VERSION: &str = "";
 /// All that runs on the connections of one persona.
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
-    pub(super) guard: Guard,
     memory: memory_connection_limits::Behaviour,
     pending: connection_limits::Behaviour,
     pub(super) streams: Streams,
@@ -73,7 +71,6 @@ impl Behaviour {
         let outward = config.listen.iter().any(|address| !is_loopback(address));
         let upnp = (config.upnp && listens && outward).then(upnp::tokio::Behaviour::default);
         Ok(Self {
-            guard: Guard::new(config.way.circuits_only()),
             memory: memory_connection_limits::Behaviour::with_max_percentage(policy::MEMORY_PART),
             pending: connection_limits::Behaviour::new(pending),
             streams: Streams::default(),

@@ -15,7 +15,8 @@ pub(super) fn read(bytes: &[u8], peer: &PeerId) -> Option<Multiaddr> {
 }
 
 /// The address without the peer's name at its end; `None` if it names another peer, none can be
-/// reached there, or it holds a name that would have to be looked up.
+/// reached there, or a name would have to be looked up. Only a relay may stand at a name: it is
+/// entered if it is a keeper of this node's own, which has been looked up or reached already.
 pub(super) fn of_peer(mut address: Multiaddr, peer: &PeerId) -> Option<Multiaddr> {
     if let Some(Protocol::P2p(named)) = address.iter().last() {
         if named != *peer {
@@ -24,7 +25,8 @@ pub(super) fn of_peer(mut address: Multiaddr, peer: &PeerId) -> Option<Multiaddr
         address.pop();
     }
     let long = address.as_ref().len() > limits::ADDRESS_BYTES;
-    (!long && leads_somewhere(&address)).then_some(address)
+    let fit = leads_somewhere(&address) || (is_relayed(&address) && leads_by_name(&address));
+    (!long && fit).then_some(address)
 }
 
 /// Whether these are the address and port of a machine, and perhaps a relay there.
@@ -35,6 +37,19 @@ fn leads_somewhere(address: &Multiaddr) -> bool {
         Some(Protocol::Ip6(ip)) => !ip.is_unspecified(),
         _ => false,
     };
+    host && is_port(parts)
+}
+
+/// The same at a machine's name.
+fn leads_by_name(address: &Multiaddr) -> bool {
+    let mut parts = address.iter();
+    let host =
+        matches!(parts.next(), Some(Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_)));
+    host && is_port(parts)
+}
+
+/// Whether what stands behind a host is a port, and perhaps a relay there.
+fn is_port<'a>(mut parts: impl Iterator<Item = Protocol<'a>>) -> bool {
     let port = match parts.next() {
         Some(Protocol::Tcp(_)) => true,
         Some(Protocol::Udp(_)) => parts.next() == Some(Protocol::QuicV1),
@@ -45,7 +60,7 @@ fn leads_somewhere(address: &Multiaddr) -> bool {
         (Some(Protocol::P2p(_)), Some(Protocol::P2pCircuit)) => parts.next().is_none(),
         _ => false,
     };
-    host && port && relay
+    port && relay
 }
 
 /// The address of a keeper, as an operator wrote it: it may begin with a name. Without the keeper's
@@ -57,14 +72,8 @@ pub(super) fn of_keeper(mut address: Multiaddr, keeper: &PeerId) -> Option<Multi
         }
         address.pop();
     }
-    let named = match address.iter().next()? {
-        Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) => {
-            let port: Vec<Protocol<'_>> = address.iter().skip(1).collect();
-            matches!(port.as_slice(), [Protocol::Tcp(_)] | [Protocol::Udp(_), Protocol::QuicV1])
-        }
-        _ => leads_somewhere(&address),
-    };
-    (named && !is_relayed(&address)).then_some(address)
+    let leads = leads_somewhere(&address) || leads_by_name(&address);
+    (leads && !is_relayed(&address)).then_some(address)
 }
 
 /// Whether an address is a circuit of a relay.
@@ -135,15 +144,15 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_is_at_an_address_or_at_a_circuit_and_never_at_a_name() {
+    fn a_peer_is_at_an_address_or_at_a_circuit_and_never_itself_at_a_name() {
         let (peer, relay) = (PeerId::random(), PeerId::random());
         let kept = |text: &str| of_peer(text.parse().unwrap(), &peer).is_some();
         assert!(kept("/ip6/2001:db8::1/udp/1/quic-v1"));
         assert!(kept(&format!("/ip4/192.0.2.1/tcp/1/p2p/{relay}/p2p-circuit")));
         assert!(kept(&format!("/ip4/192.0.2.1/tcp/1/p2p/{relay}/p2p-circuit/p2p/{peer}")));
+        assert!(kept(&format!("/dns4/keeper.example/tcp/1/p2p/{relay}/p2p-circuit")));
         for text in [
             "/dns4/tracker.example/tcp/1".to_owned(),
-            format!("/dns4/tracker.example/tcp/1/p2p/{relay}/p2p-circuit"),
             format!("/ip4/192.0.2.1/tcp/1/p2p/{relay}/p2p-circuit/p2p/{relay}/p2p-circuit"),
             "/ip4/192.0.2.1/tcp/1/ws".to_owned(),
             "/ip4/192.0.2.1/udp/1".to_owned(),

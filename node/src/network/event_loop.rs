@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::behaviour::Behaviour;
 use super::framing::Report;
+use super::guard::Guard;
 use super::keepers::Keepers;
 use super::reachability::Reachability;
 use super::reconnect::Reconnect;
@@ -40,6 +41,7 @@ pub(super) struct EventLoop {
     reconnect: Reconnect,
     way: Way,
     proxy: ProxyHealth,
+    guard: Guard,
     keepers: Keepers,
     /// Names of keepers that are being looked up.
     lookups: FuturesUnordered<BoxFuture<'static, (PeerId, Vec<Multiaddr>)>>,
@@ -72,9 +74,9 @@ impl EventLoop {
         commands: mpsc::Receiver<NetworkCommand>,
         events: mpsc::Sender<NetworkEvent>,
     ) -> Result<Self, NetworkError> {
-        let proxy = ProxyHealth::default();
+        let (proxy, guard) = (ProxyHealth::default(), Guard::new(config.way.circuits_only()));
         Ok(Self {
-            swarm: swarm::swarm(&config, proxy.clone())?,
+            swarm: swarm::swarm(&config, proxy.clone(), guard.clone())?,
             commands,
             events,
             outbox: VecDeque::new(),
@@ -82,6 +84,7 @@ impl EventLoop {
             reconnect: Reconnect::new(chance(config.jitter, Chance::Pauses)),
             way: config.way,
             proxy,
+            guard,
             keepers: Keepers::new(chance(config.jitter, Chance::Keepers)),
             lookups: FuturesUnordered::new(),
             listening: BTreeSet::new(),

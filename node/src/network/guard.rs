@@ -1,121 +1,112 @@
-//! Whom this node may dial, and where. The last word before a socket is opened, whoever wants it:
-//! `reconnect`, a relay's client, hole punching.
+//! Where this node may open a socket to. The last word, whoever wants it: `reconnect`, a relay's
+//! client, hole punching, the table of keepers.
 //!
-//! - A name is dialled for keepers only: what peers claim must not make anyone resolve names.
-//! - With relays only, members are reached through the relays of this node's own keepers and in no
-//!   other way: a member could name a relay of its own, to learn who calls at it.
+//! - Keepers are called where an operator said that they are, and nowhere that a peer says.
+//! - With relays only, nobody else is called: a member that names a relay, a keeper's address or a
+//!   server of its own learns nothing of who would call there.
+//! - A name is handed to a proxy for keepers only: what peers claim must not make anyone resolve
+//!   names.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use libp2p::PeerId;
-use libp2p::core::transport::PortUse;
-use libp2p::core::{Endpoint, Multiaddr};
-use libp2p::swarm::{
-    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandlerInEvent, THandlerOutEvent,
-    ToSwarm, dummy,
-};
+use libp2p::core::transport::{DialOpts, ListenerId, TransportError, TransportEvent};
+use libp2p::multiaddr::Protocol;
+use libp2p::{Multiaddr, PeerId, Transport};
 
-use super::discovery::{self, is_relayed};
 use super::names::is_name;
+use super::policy;
 
-/// This connection must not be.
-#[derive(Debug, thiserror::Error)]
-#[error("this node does not connect there")]
-struct Forbidden;
-
-/// The rules, and the keepers that they are about.
-pub(super) struct Guard {
+/// The rules, shared between a Swarm's transport and whoever knows its keepers.
+#[derive(Clone, Default)]
+pub(crate) struct Guard {
     circuits_only: bool,
-    keepers: BTreeSet<PeerId>,
+    keepers: Arc<Mutex<BTreeMap<PeerId, BTreeSet<Multiaddr>>>>,
 }
 
 impl Guard {
-    /// No keepers yet.
-    pub(super) const fn new(circuits_only: bool) -> Self {
-        Self { circuits_only, keepers: BTreeSet::new() }
+    /// Nobody is a keeper yet.
+    pub(crate) fn new(circuits_only: bool) -> Self {
+        Self { circuits_only, keepers: Arc::default() }
     }
 
-    /// From now on these are this node's keepers.
-    pub(super) fn set_keepers(&mut self, keepers: BTreeSet<PeerId>) {
-        self.keepers = keepers;
+    /// From now on a keeper may be called at these addresses and at no others; they are without its
+    /// name. None of at most [`policy::KEEPERS`] times [`policy::PEER_ADDRESSES`] is left out.
+    pub(crate) fn permit(&self, keeper: PeerId, addresses: &[Multiaddr]) {
+        let addresses = addresses.iter().take(policy::PEER_ADDRESSES).cloned().collect();
+        self.keepers().insert(keeper, addresses);
     }
 
-    /// Whether a peer may be dialled at an address.
-    pub(super) fn allows(&self, peer: Option<PeerId>, address: &Multiaddr) -> bool {
-        if peer.is_some_and(|peer| self.keepers.contains(&peer)) {
-            return true;
-        }
-        let through_own = discovery::relay_of(address).is_some_and(|r| self.keepers.contains(&r));
-        if self.circuits_only {
-            return through_own;
-        }
-        through_own || !is_name(address)
+    /// From now on somebody is no keeper.
+    pub(crate) fn revoke(&self, keeper: &PeerId) {
+        self.keepers().remove(keeper);
     }
 
-    fn established(
-        &self,
-        peer: PeerId,
-        relayed: bool,
-    ) -> Result<dummy::ConnectionHandler, ConnectionDenied> {
-        match self.circuits_only && !relayed && !self.keepers.contains(&peer) {
-            true => Err(ConnectionDenied::new(Forbidden)),
-            false => Ok(dummy::ConnectionHandler),
+    /// Whether a socket may be opened to an address, which ends with whom is expected there.
+    pub(crate) fn allows(&self, address: &Multiaddr) -> bool {
+        let mut place = address.clone();
+        let expected = match address.iter().last() {
+            Some(Protocol::P2p(peer)) => {
+                place.pop();
+                Some(peer)
+            }
+            _ => None,
+        };
+        let keepers = self.keepers();
+        match expected.and_then(|peer| keepers.get(&peer)) {
+            Some(permitted) => permitted.contains(&place),
+            None => !self.circuits_only && !is_name(address),
         }
+    }
+
+    fn keepers(&self) -> MutexGuard<'_, BTreeMap<PeerId, BTreeSet<Multiaddr>>> {
+        // What was written before a panic is whole: each change is one insertion or removal.
+        self.keepers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl NetworkBehaviour for Guard {
-    type ConnectionHandler = dummy::ConnectionHandler;
-    type ToSwarm = std::convert::Infallible;
+/// A transport that opens only what its guard allows.
+pub(super) struct Guarded<T> {
+    pub(super) inner: T,
+    pub(super) guard: Guard,
+}
 
-    fn handle_pending_outbound_connection(
+impl<T: Transport + Unpin> Transport for Guarded<T> {
+    type Output = T::Output;
+    type Error = T::Error;
+    type ListenerUpgrade = T::ListenerUpgrade;
+    type Dial = T::Dial;
+
+    fn listen_on(
         &mut self,
-        _: ConnectionId,
-        peer: Option<PeerId>,
-        addresses: &[Multiaddr],
-        _: Endpoint,
-    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
-        match addresses.iter().all(|address| self.allows(peer, address)) {
-            true => Ok(Vec::new()),
-            false => Err(ConnectionDenied::new(Forbidden)),
+        id: ListenerId,
+        address: Multiaddr,
+    ) -> Result<(), TransportError<T::Error>> {
+        self.inner.listen_on(id, address)
+    }
+
+    fn remove_listener(&mut self, id: ListenerId) -> bool {
+        self.inner.remove_listener(id)
+    }
+
+    fn dial(
+        &mut self,
+        address: Multiaddr,
+        options: DialOpts,
+    ) -> Result<T::Dial, TransportError<T::Error>> {
+        if !self.guard.allows(&address) {
+            return Err(TransportError::MultiaddrNotSupported(address));
         }
+        self.inner.dial(address, options)
     }
 
-    fn handle_established_inbound_connection(
-        &mut self,
-        _: ConnectionId,
-        peer: PeerId,
-        local: &Multiaddr,
-        _: &Multiaddr,
-    ) -> Result<dummy::ConnectionHandler, ConnectionDenied> {
-        self.established(peer, is_relayed(local))
-    }
-
-    fn handle_established_outbound_connection(
-        &mut self,
-        _: ConnectionId,
-        peer: PeerId,
-        address: &Multiaddr,
-        _: Endpoint,
-        _: PortUse,
-    ) -> Result<dummy::ConnectionHandler, ConnectionDenied> {
-        self.established(peer, is_relayed(address))
-    }
-
-    fn on_swarm_event(&mut self, _: FromSwarm<'_>) {}
-
-    fn on_connection_handler_event(
-        &mut self,
-        _: PeerId,
-        _: ConnectionId,
-        event: THandlerOutEvent<Self>,
-    ) {
-        match event {}
-    }
-
-    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        Poll::Pending
+    fn poll(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<TransportEvent<T::ListenerUpgrade, T::Error>> {
+        Pin::new(&mut self.inner).poll(context)
     }
 }
 
@@ -123,37 +114,37 @@ impl NetworkBehaviour for Guard {
 mod tests {
     use super::*;
 
-    fn circuit(host: &str, relay: PeerId) -> Multiaddr {
-        format!("{host}/tcp/1/p2p/{relay}/p2p-circuit").parse().unwrap()
+    fn at(place: &str, peer: PeerId) -> Multiaddr {
+        format!("{place}/p2p/{peer}").parse().unwrap()
     }
 
-    #[test]
-    fn with_relays_only_members_are_called_through_own_keepers_and_nowhere_else() {
-        let (keeper, member, other) = (PeerId::random(), PeerId::random(), PeerId::random());
-        let mut guard = Guard::new(true);
-        let direct: Multiaddr = "/ip4/192.0.2.1/tcp/1".parse().unwrap();
-        assert!(!guard.allows(Some(keeper), &direct), "nobody is a keeper yet");
-        guard.set_keepers(BTreeSet::from([keeper]));
-        assert!(guard.allows(Some(keeper), &direct));
-        assert!(!guard.allows(Some(member), &direct));
-        assert!(!guard.allows(None, &direct));
-        assert!(guard.allows(Some(member), &circuit("/ip4/192.0.2.2", keeper)));
-        assert!(!guard.allows(Some(member), &circuit("/ip4/192.0.2.2", other)));
-        assert!(guard.established(member, false).is_err());
-        assert!(guard.established(member, true).is_ok());
-        assert!(guard.established(keeper, false).is_ok());
-    }
+    const HERE: &str = "/ip4/192.0.2.1/tcp/1";
+    const THERE: &str = "/ip4/192.0.2.2/tcp/1";
 
     #[test]
-    fn a_name_is_dialled_for_keepers_only() {
+    fn with_relays_only_own_keepers_are_called_where_they_are_and_nobody_else() {
         let (keeper, member) = (PeerId::random(), PeerId::random());
-        let mut guard = Guard::new(false);
-        guard.set_keepers(BTreeSet::from([keeper]));
-        let name: Multiaddr = "/dns4/tracker.example/tcp/1".parse().unwrap();
-        assert!(guard.allows(Some(keeper), &name));
-        assert!(!guard.allows(Some(member), &name));
-        assert!(!guard.allows(None, &name));
-        assert!(guard.allows(Some(member), &"/ip4/192.0.2.1/tcp/1".parse().unwrap()));
-        assert!(!guard.allows(Some(member), &circuit("/dns4/tracker.example", member)));
+        let guard = Guard::new(true);
+        assert!(!guard.allows(&at(HERE, keeper)), "nobody is a keeper yet");
+        guard.permit(keeper, &[HERE.parse().unwrap()]);
+        assert!(guard.allows(&at(HERE, keeper)));
+        assert!(!guard.allows(&at(THERE, keeper)), "where a member says that it is");
+        assert!(!guard.allows(&at(HERE, member)));
+        assert!(!guard.allows(&HERE.parse().unwrap()));
+        guard.revoke(&keeper);
+        assert!(!guard.allows(&at(HERE, keeper)));
+    }
+
+    #[test]
+    fn a_name_is_handed_on_for_keepers_only() {
+        let (keeper, member) = (PeerId::random(), PeerId::random());
+        let guard = Guard::new(false);
+        let name = "/dns4/keeper.example/tcp/1";
+        guard.permit(keeper, &[name.parse().unwrap()]);
+        assert!(guard.allows(&at(name, keeper)));
+        assert!(!guard.allows(&at("/dns4/tracker.example/tcp/1", keeper)));
+        assert!(!guard.allows(&at(name, member)));
+        assert!(!guard.allows(&name.parse().unwrap()));
+        assert!(guard.allows(&at(THERE, member)));
     }
 }

@@ -25,15 +25,30 @@ type Client = client::Behaviour<ChaCha20Rng>;
 pub(super) struct Probing {
     inner: Client,
     keepers: BTreeSet<PeerId>,
+    /// Connections that the client knows: those since it last began anew.
+    current: BTreeSet<ConnectionId>,
+    chance: ChaCha20Rng,
 }
 
 impl Probing {
     /// No keepers yet. What is random in it comes from `chance`.
     pub(super) fn new(chance: ChaCha20Rng) -> Self {
-        let config = client::Config::default()
-            .with_max_candidates(policy::PROBES)
-            .with_probe_interval(policy::PROBE_EVERY);
-        Self { inner: Client::new(chance, config), keepers: BTreeSet::new() }
+        Self {
+            inner: client(chance.clone()),
+            keepers: BTreeSet::new(),
+            current: BTreeSet::new(),
+            chance,
+        }
+    }
+
+    /// Begins anew, because the machine has moved to another network: the client tries an address
+    /// once and would believe what it found out there for ever. Connections from before are of no
+    /// use to it; they do not outlive the move.
+    pub(super) fn begin_anew(&mut self) {
+        // Never the nonces of before.
+        self.chance.set_stream(self.chance.get_stream().wrapping_add(1 << 32));
+        self.inner = client(self.chance.clone());
+        self.current.clear();
     }
 
     /// From now on these are this node's keepers. Whoever was connected before it became one is
@@ -41,6 +56,13 @@ impl Probing {
     pub(super) fn set_keepers(&mut self, keepers: BTreeSet<PeerId>) {
         self.keepers = keepers;
     }
+}
+
+fn client(chance: ChaCha20Rng) -> Client {
+    let config = client::Config::default()
+        .with_max_candidates(policy::PROBES)
+        .with_probe_interval(policy::PROBE_EVERY);
+    Client::new(chance, config)
 }
 
 impl NetworkBehaviour for Probing {
@@ -75,6 +97,17 @@ impl NetworkBehaviour for Probing {
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match &event {
+            FromSwarm::ConnectionEstablished(established) => {
+                self.current.insert(established.connection_id);
+            }
+            FromSwarm::ConnectionClosed(closed) => {
+                if !self.current.remove(&closed.connection_id) {
+                    return;
+                }
+            }
+            _ => {}
+        }
         self.inner.on_swarm_event(event);
     }
 
@@ -84,7 +117,9 @@ impl NetworkBehaviour for Probing {
         connection: ConnectionId,
         event: THandlerOutEvent<Self>,
     ) {
-        self.inner.on_connection_handler_event(peer, connection, event);
+        if self.current.contains(&connection) {
+            self.inner.on_connection_handler_event(peer, connection, event);
+        }
     }
 
     fn poll(

@@ -89,6 +89,14 @@ impl Reconnect {
         }
     }
 
+    /// A new way is open: whoever waits for another attempt is tried at once.
+    pub(super) fn hasten(&mut self, now: Instant) {
+        let waiting: Vec<PeerId> = self.due.iter().map(|(_, peer)| *peer).collect();
+        for peer in waiting {
+            self.set(peer, State::Due(now));
+        }
+    }
+
     /// No longer seeks a peer.
     pub(super) fn forget(&mut self, peer: &PeerId) {
         // Takes it out of the schedule and of the count of attempts.
@@ -270,6 +278,24 @@ mod tests {
         assert_eq!(reconnect.next(now), Some((peer, vec![address(1), address(2)])));
         reconnect.learn(&PeerId::random(), address(3), now);
         assert_eq!(reconnect.peers.len(), 1);
+    }
+
+    #[test]
+    fn when_a_new_way_is_open_everyone_who_waits_is_tried_at_once() {
+        let mut reconnect = table();
+        let now = Instant::now();
+        let peers = [PeerId::random(), PeerId::random(), PeerId::random()];
+        for peer in peers {
+            reconnect.seek(peer, vec![address(1)], false, now);
+            reconnect.next(now);
+        }
+        reconnect.failed(peers[0], now);
+        reconnect.failed(peers[1], now);
+        reconnect.connected(peers[2], now);
+        assert_eq!(reconnect.next(now), None);
+        reconnect.hasten(now);
+        assert!(reconnect.next(now).is_some() && reconnect.next(now).is_some());
+        assert_eq!(reconnect.next(now), None);
     }
 
     #[test]

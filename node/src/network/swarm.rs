@@ -6,6 +6,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
 use super::behaviour::Behaviour;
+use super::guard::Guard;
 use super::socks::{Credentials, ProxyHealth};
 use super::transport::Paths;
 use super::{NetworkConfig, NetworkError, policy};
@@ -34,12 +35,13 @@ pub(super) fn chance(jitter: [u8; 32], purpose: Chance) -> ChaCha20Rng {
 pub(super) fn swarm(
     config: &NetworkConfig,
     health: ProxyHealth,
+    guard: Guard,
 ) -> Result<Swarm<Behaviour>, NetworkError> {
     let mut seed = config.key.to_seed();
     let key = Keypair::ed25519_from_bytes(&mut *seed).map_err(|_| NetworkError::Key)?;
     let mut user = [0; 32];
     chance(config.jitter, Chance::Proxy).fill_bytes(&mut user);
-    let paths = Paths { way: config.way, credentials: Credentials::new(&user), health };
+    let paths = Paths { way: config.way, credentials: Credentials::new(&user), health, guard };
     let (transport, circuits) = paths.with_circuits(&key)?;
     let probes = chance(config.jitter, Chance::Probes);
     let behaviour = Behaviour::new(&key, config, circuits, probes)?;

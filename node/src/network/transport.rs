@@ -16,6 +16,7 @@ use libp2p::core::upgrade::Version;
 use libp2p::identity::{Keypair, PublicKey, ed25519};
 use libp2p::{PeerId, noise, quic, relay, tcp, yamux};
 
+use super::guard::{Guard, Guarded};
 use super::socks::{Credentials, ProxyHealth, Socks};
 use super::{NetworkError, policy};
 use crate::config::Way;
@@ -45,6 +46,8 @@ pub(crate) struct Paths {
     pub(crate) credentials: Credentials,
     /// Whether that proxy answers.
     pub(crate) health: ProxyHealth,
+    /// Where sockets may be opened to.
+    pub(crate) guard: Guard,
 }
 
 impl Paths {
@@ -59,7 +62,7 @@ impl Paths {
             let socks = Socks::new(proxy, self.credentials.clone(), self.health.clone());
             let secured =
                 socks.upgrade(Version::V1Lazy).authenticate(noise).multiplex(muxer()).boxed();
-            return Ok(timed(secured, policy::PROXIED_TIME));
+            return Ok(self.guarded(secured, policy::PROXIED_TIME));
         }
         let tcp = tcp::tokio::Transport::new(tcp::Config::default())
             .upgrade(Version::V1Lazy)
@@ -74,7 +77,7 @@ impl Paths {
         let either = OrTransport::new(quic, tcp).map(|output, _| match output {
             Either::Left(connection) | Either::Right(connection) => connection,
         });
-        Ok(timed(either.boxed(), policy::CONNECTING_TIME))
+        Ok(self.guarded(either.boxed(), policy::CONNECTING_TIME))
     }
 
     /// The transport of a Swarm that also dials and listens at circuits of relays, and the
@@ -94,7 +97,11 @@ impl Paths {
         let either = OrTransport::new(circuits, self.plain(key)?).map(|output, _| match output {
             Either::Left(connection) | Either::Right(connection) => connection,
         });
-        Ok((timed(either.boxed(), policy::PROXIED_TIME), behaviour))
+        Ok((TransportTimeout::new(either, policy::PROXIED_TIME).boxed(), behaviour))
+    }
+
+    fn guarded(&self, inner: Secured, time: Duration) -> Secured {
+        TransportTimeout::new(Guarded { inner, guard: self.guard.clone() }, time).boxed()
     }
 }
 
@@ -102,10 +109,6 @@ fn muxer() -> yamux::Config {
     let mut muxer = yamux::Config::default();
     muxer.set_max_num_streams(policy::CONNECTION_STREAMS as usize);
     muxer
-}
-
-fn timed(transport: Secured, time: Duration) -> Secured {
-    TransportTimeout::new(transport, time).boxed()
 }
 
 #[cfg(test)]

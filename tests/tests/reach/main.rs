@@ -2,6 +2,7 @@
 //! relays only, through a proxy, on a bad line.
 
 #![expect(
+    clippy::arithmetic_side_effects,
     clippy::unwrap_used,
     clippy::indexing_slicing,
     reason = "test code: a broken expectation ends the test"

@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 
+use cairn_node::config::{self, Reach, Way};
 use cairn_tests::circle::{gather, until_equal};
 use cairn_tests::net::{Net, Proxy};
 use cairn_tests::patience::until;
 use cairn_tests::person::Person;
 use cairn_tests::place::Place;
 
+use super::bare::{Bare, Call, befriend, relay, send};
 use super::{OPEN, reach};
 
 #[test]
@@ -56,6 +58,38 @@ fn through_a_proxy_nothing_goes_anywhere_else_and_members_see_the_proxy() {
     assert!(asked.names.is_empty() && asked.addresses.iter().any(|a| a.ip() == outside.address));
     // A new user for each run.
     assert_eq!(asked.users.len(), 2);
+}
+
+#[test]
+fn through_a_proxy_a_keeper_is_found_by_its_name() {
+    let Some(net) = Net::new("through_a_proxy_a_keeper_is_found_by_its_name") else { return };
+    let place = Place::new();
+    let (at_keeper, between) = (net.machine("keeper"), net.machine("proxy"));
+    let (at_a, at_b) = (net.machine("a"), net.machine("b"));
+    let mut keeper = relay(&at_keeper, Call::Tcp);
+    keeper.addresses = vec!["/dns4/keeper.example/tcp/4001".parse().unwrap()];
+    let proxy = Proxy::at(&between, &[("keeper.example", at_keeper.address)]);
+    let way = Way { reach: Reach::Direct, proxy: Some(config::Proxy(proxy.address)) };
+    let captures = [&at_a, &at_b].map(|at| at.listen(&place.path().join(at.space())));
+    let mut a = Bare::at(&at_a, 1, way, std::slice::from_ref(&keeper));
+    let mut b = Bare::at(&at_b, 2, way, std::slice::from_ref(&keeper));
+    befriend(&a, &b);
+    a.circuits();
+    let told = b.circuits();
+    assert!(told.iter().all(|at| at.to_string().starts_with("/dns4/keeper.example")), "{told:?}");
+    a.seek(&b, &told);
+    // A member is never looked for by a name.
+    a.seek(&b, &["/dns4/tracker.example/tcp/4001".parse().unwrap()]);
+    a.until_relayed(b.key, true);
+    send(&mut a, &mut b, 3, 1000);
+    for capture in captures {
+        let packets = capture.packets();
+        assert!(packets.len() > 20);
+        let elsewhere =
+            packets.iter().find(|p| p.from != between.address && p.to != between.address);
+        assert_eq!(elsewhere, None);
+    }
+    assert_eq!(proxy.asked().names, ["keeper.example".to_owned()].into());
 }
 
 #[test]

@@ -105,3 +105,39 @@ fn with_relays_only_a_members_address_appears_nowhere_at_the_other_side() {
     let shown = |p: &&cairn_tests::net::Packet| hidden.contains(&p.from) || hidden.contains(&p.to);
     assert_eq!(heard.iter().find(shown), None);
 }
+
+#[test]
+fn with_relays_only_a_member_that_lies_about_the_keeper_hears_nothing() {
+    let Some(net) = Net::new("with_relays_only_a_member_that_lies_hears_nothing") else { return };
+    let at_keeper = net.machine("keeper");
+    let keeper = relay(&at_keeper, Call::Tcp);
+    let home = net.home("home", Mapping::Steady);
+    let (at_a, at_b) = (home.machine("a"), net.machine("b"));
+    let place = Place::new();
+    let capture = at_b.listen(&place.path().join("b.pcap"));
+    // While the keeper is away, a is told that it, or another relay, is where b is.
+    at_keeper.cut();
+    let hidden = Way { reach: Reach::RelayOnly, proxy: None };
+    let mut a = Bare::at(&at_a, 1, hidden, std::slice::from_ref(&keeper));
+    let b = Bare::at(&at_b, 2, Way::default(), &[]);
+    befriend(&a, &b);
+    let peer = |key: &[u8; 32]| {
+        let key = libp2p::identity::ed25519::PublicKey::try_from_bytes(key).unwrap();
+        libp2p::PeerId::from_public_key(&key.into())
+    };
+    let lies = [keeper.transport.as_bytes(), b.key.as_bytes()].map(|relay| {
+        let circuit = format!("/ip4/{}/tcp/4001/p2p/{}/p2p-circuit", at_b.address, peer(relay));
+        circuit.parse().unwrap()
+    });
+    a.seek(&b, &lies);
+    let b_key = b.key;
+    a.wait("b is not reached", |event| {
+        matches!(event, NetworkEvent::Unreachable { peer, .. } if *peer == b_key).then_some(())
+    });
+    at_keeper.mend();
+    a.circuits();
+    let hidden = [at_a.address, home.address.unwrap()];
+    let heard = capture.packets();
+    let shown = |p: &&cairn_tests::net::Packet| hidden.contains(&p.from) || hidden.contains(&p.to);
+    assert_eq!(heard.iter().find(shown), None);
+}

@@ -43,6 +43,9 @@ impl EventLoop {
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => {
                 self.listening.remove(&address);
+                if !discovery::is_relayed(&address) {
+                    self.moved();
+                }
                 self.tell_where();
             }
             SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
@@ -75,6 +78,8 @@ impl EventLoop {
         if self.keepers.is_one(&peer) {
             if let ConnectedPoint::Dialer { address, .. } = endpoint {
                 self.keepers.connected(&peer, address.clone());
+                // Others can now be called through it.
+                self.reconnect.hasten(Instant::now());
             }
         } else {
             if is_first {

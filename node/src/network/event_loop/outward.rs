@@ -34,6 +34,7 @@ impl EventLoop {
             })
             .collect();
         for peer in self.keepers.set(addresses.keys().copied().collect()) {
+            self.guard.revoke(&peer);
             self.reconnect.forget(&peer);
             self.update_known(peer);
             // An error means that there is no connection.
@@ -41,12 +42,13 @@ impl EventLoop {
         }
         let behaviour = self.swarm.behaviour_mut();
         let peers = self.keepers.peers();
-        behaviour.guard.set_keepers(peers.clone());
         behaviour.identify.set_keepers(peers.clone());
         if let Some(probing) = behaviour.probing.as_mut() {
             probing.set_keepers(peers);
         }
         for (peer, addresses) in addresses {
+            // Looked up, its names are other addresses: nothing else is called before.
+            self.guard.permit(peer, &addresses);
             let connected = self.swarm.behaviour().streams.is_connected(&peer);
             self.reconnect.seek(peer, addresses, connected, Instant::now());
             self.update_known(peer);
@@ -82,29 +84,39 @@ impl EventLoop {
         self.keepers.closed(listener, is_failure, Instant::now())
     }
 
-    /// Dials a peer where it may be dialled. Circuits of own keepers are entered where this node
-    /// itself knows the keeper to be.
+    /// Dials a peer where it may be dialled. Circuits of own keepers are entered through the
+    /// connection to the keeper, so not before there is one: where the keeper is said to be does not
+    /// matter. With relays only there is no other way.
     pub(super) fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
-        let through_proxy = self.way.proxy.is_some();
-        if self.keepers.is_one(&peer) && !through_proxy && addresses.iter().any(is_name) {
-            self.lookups.push(look_up(addresses).map(move |found| (peer, found)).boxed());
+        if self.keepers.is_one(&peer) {
+            self.dial_keeper(peer, addresses);
             return;
         }
         let mut allowed: Vec<Multiaddr> = Vec::new();
         for address in addresses {
-            let known = relay_of(&address).and_then(|relay| self.keepers.circuit(&relay));
-            let address = known.unwrap_or(address);
-            let may_be = self.swarm.behaviour().guard.allows(Some(peer), &address);
-            if may_be && !allowed.contains(&address) {
-                allowed.push(address);
-            }
+            let address = match relay_of(&address) {
+                Some(relay) if self.keepers.is_one(&relay) => self.keepers.circuit(&relay),
+                _ => Some(address).filter(|at| !self.way.circuits_only() && !is_name(at)),
+            };
+            allowed.extend(address.filter(|address| !allowed.contains(address)));
         }
         self.dial_at(peer, allowed);
     }
 
+    fn dial_keeper(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        if self.way.proxy.is_none() && addresses.iter().any(is_name) {
+            self.lookups.push(look_up(addresses).map(move |found| (peer, found)).boxed());
+        } else {
+            self.dial_at(peer, addresses);
+        }
+    }
+
     /// The names of a keeper's addresses have been looked up.
     pub(super) fn looked_up(&mut self, (peer, addresses): (PeerId, Vec<Multiaddr>)) {
-        self.dial_at(peer, addresses);
+        if self.keepers.is_one(&peer) {
+            self.guard.permit(peer, &addresses);
+            self.dial_at(peer, addresses);
+        }
     }
 
     fn dial_at(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
@@ -118,6 +130,20 @@ impl EventLoop {
             .build();
         if let Err(error) = self.swarm.dial(dial) {
             self.not_reached(peer, &error);
+        }
+    }
+
+    /// The machine has left a network: what was found out there about being reached is worth
+    /// nothing now.
+    pub(super) fn moved(&mut self) {
+        (self.was_called, self.refuted) = (false, false);
+        let found: Vec<Multiaddr> = self.swarm.external_addresses().cloned().collect();
+        let mapped = &self.mapped;
+        for address in found.iter().filter(|at| !is_relayed(at) && !mapped.contains(*at)) {
+            self.swarm.remove_external_address(address);
+        }
+        if let Some(probing) = self.swarm.behaviour_mut().probing.as_mut() {
+            probing.begin_anew();
         }
     }
 

@@ -28,7 +28,6 @@ const TABLE: StreamProtocol = StreamProtocol::new("/cairn/kad/1");
 
 #[derive(NetworkBehaviour)]
 struct Client {
-    guard: Guard,
     limits: connection_limits::Behaviour,
     table: kad::Behaviour<MemoryStore>,
 }
@@ -71,16 +70,15 @@ impl Burst {
         let key = Keypair::ed25519_from_bytes(key).map_err(|_| NetworkError::Key)?;
         let own = key.public().to_peer_id();
         let credentials = Credentials::new(&user);
-        let paths = Paths { way, credentials, health: ProxyHealth::default() };
+        let guard = Guard::new(way.circuits_only());
+        let health = ProxyHealth::default();
+        let paths = Paths { way, credentials, health, guard: guard.clone() };
         let limits = connection_limits::ConnectionLimits::default()
             .with_max_pending_outgoing(Some(policy::FINDING_CONNECTIONS))
             .with_max_established(Some(policy::FINDING_CONNECTIONS));
-        let mut guard = Guard::new(way.circuits_only());
         let known = keepers.iter().filter_map(|keeper| Some((peer_of(&keeper.transport)?, keeper)));
         let known: Vec<_> = known.collect();
-        guard.set_keepers(known.iter().map(|(peer, _)| *peer).collect());
         let behaviour = Client {
-            guard,
             limits: connection_limits::Behaviour::new(limits),
             table: kad::Behaviour::with_config(own, MemoryStore::new(own), config()),
         };
@@ -96,6 +94,7 @@ impl Burst {
                 Some(_) => written,
                 None => look_up(written).await,
             };
+            guard.permit(peer, &addresses);
             for address in addresses {
                 table.add_address(&peer, address);
             }
