@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     acts, council, demo, doctor, edit, explain, export, grant, group, hide, import, init, invite,
-    join, members, peers, post, read, remove, requests, respond, revoke, search, settle, status,
-    sync, thread, up,
+    join, keeper, members, peers, post, read, remove, requests, respond, revoke, search, settle,
+    status, sync, thread, up,
 };
 use crate::editor::TextArgs;
 use crate::error::Failure;
@@ -82,6 +82,8 @@ pub(crate) enum Command {
     Peers(peers::PeersArgs),
     Status(status::StatusArgs),
     Doctor(doctor::DoctorArgs),
+    #[command(subcommand)]
+    Keeper(keeper::KeeperCommand),
     Export(export::ExportArgs),
     Import(import::ImportArgs),
     Demo(demo::DemoArgs),

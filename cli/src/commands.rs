@@ -15,6 +15,7 @@ pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod invite;
 pub(crate) mod join;
+pub(crate) mod keeper;
 pub(crate) mod members;
 pub(crate) mod peers;
 pub(crate) mod post;
@@ -118,6 +119,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Peers(args) => peers::run(setting, args).await,
         Command::Status(args) => status::run(setting, &args).await,
         Command::Doctor(args) => doctor::run(setting, &args).await,
+        Command::Keeper(command) => keeper::run(setting, command).await,
         Command::Export(args) => export::run(setting, args).await,
         Command::Import(args) => import::run(setting, args).await,
         Command::Demo(args) => demo::run(setting, args).await,

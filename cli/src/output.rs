@@ -169,6 +169,7 @@ pub(crate) fn counted(number: u64, thing: &str) -> String {
         (n, "person") => format!("{n} people"),
         (n, "address") if n != 1 => format!("{n} addresses"),
         (n, "entry") if n != 1 => format!("{n} entries"),
+        (n, "mailbox") if n != 1 => format!("{n} mailboxes"),
         (1, thing) => format!("1 {thing}"),
         (n, thing) => format!("{n} {thing}s"),
     }

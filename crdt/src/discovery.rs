@@ -70,10 +70,10 @@ pub struct Whereabouts {
 pub struct NotWhereabouts;
 
 impl DiscoverySecret {
-    /// From the secret that it is derived from, which members alone have.
+    /// These 32 bytes, which members alone have.
     #[must_use]
-    pub fn from_secret(secret: &SymmetricKey) -> Self {
-        Self(secret.derive(domain::DISCOVERY, &[]))
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(SymmetricKey::from_bytes(bytes))
     }
 
     /// Under which key a device puts its whereabouts on a day.
@@ -178,7 +178,7 @@ mod tests {
     const TODAY: Day = Day(20_000);
 
     fn secret(number: u8) -> DiscoverySecret {
-        DiscoverySecret::from_secret(&SymmetricKey::from_bytes([number; 32]))
+        DiscoverySecret::from_bytes([number; 32])
     }
 
     fn device(number: u8) -> (SigningKey, DeviceId) {

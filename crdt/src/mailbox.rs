@@ -58,6 +58,12 @@ pub fn erase_hash(token: &[u8; 32]) -> [u8; 32] {
     domain::hash(domain::ERASE, &[token])
 }
 
+/// What a keeper keeps of the secret of an operator's invitation.
+#[must_use]
+pub fn invitation_hash(secret: &[u8; 32]) -> [u8; 32] {
+    domain::hash(domain::INVITATION, &[secret])
+}
+
 /// What the operator of a keeper hands to a founder: where the keeper is, and the right to make one
 /// mailbox there.
 #[derive(Clone, Eq, PartialEq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ pub mod api;
 pub mod clock;
 pub mod config;
 pub mod driver;
+pub mod keeper;
 pub mod network;
 pub mod runtime;
 pub mod storage;

@@ -35,6 +35,7 @@ mod gossip;
 mod guard;
 mod keepers;
 mod names;
+mod nearby;
 mod observed;
 mod probing;
 mod punching;
@@ -44,10 +45,11 @@ mod sessions;
 mod socks;
 mod streams;
 mod swarm;
-mod transport;
+pub(crate) mod transport;
 
 pub use finding::{Finding, FindingCommand, FindingConfig, FindingEvent};
 pub use reachability::{How, Reachability, Why};
+pub use transport::to_keepers;
 
 use std::collections::BTreeSet;
 use std::future::Future;

@@ -8,6 +8,8 @@
 //! The driver's thread may block on the disk; nothing else does. Each channel is bounded: who
 //! produces more than the driver takes waits.
 
+mod keeper;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -33,6 +35,7 @@ use crate::driver::{Connections, Driver, Networks, SEED_SETTING};
 use crate::network::{Network, NetworkCommand, NetworkConfig, NetworkError};
 use crate::storage::{Home, SALT_FILE, StorageError, Store as _};
 
+pub use self::keeper::{KeeperOptions, KeeperReady, keep, keeper_invite, keeper_status};
 pub use crate::config::UpOptions;
 
 /// Things that wait for the driver before whoever brings more has to wait.

@@ -94,7 +94,7 @@ fn make_store(setting: &Setting) -> Result<zeroize::Zeroizing<String>, Failure> 
 }
 
 /// The node's log, on stderr. It holds no names, texts, ids or addresses.
-fn log_to_stderr() {
+pub(super) fn log_to_stderr() {
     let filter =
         EnvFilter::try_from_env("CAIRN_LOG").unwrap_or_else(|_| EnvFilter::new("cairn_node=warn"));
     // libp2p's own lines carry addresses, some at `warn`: they are off whatever was asked for.

@@ -30,6 +30,8 @@ pub const GOSSIP: &str = "cairn 2026 v1 gossip";
 pub const RECORD: &str = "cairn 2026 v1 record";
 /// What a record is deleted by, of the token that deletes it (M1).
 pub const ERASE: &str = "cairn 2026 v1 erase";
+/// What a keeper keeps of the secret of an invitation (M1).
+pub const INVITATION: &str = "cairn 2026 v1 invitation";
 
 /// HKDF info: member key from the recovery seed and the group's salt (I1).
 pub const DERIVE_MEMBER: &str = "cairn 2026 v1 derive member";
@@ -43,8 +45,6 @@ pub const ENVELOPE: &str = "cairn 2026 v1 envelope";
 pub const HISTORY: &str = "cairn 2026 v1 history";
 /// HKDF info: key for the secret half of an invite's request key (J1).
 pub const REQUEST_KEY: &str = "cairn 2026 v1 request key";
-/// HKDF info: what a group's devices are found by, from a secret that its members share (M5).
-pub const DISCOVERY: &str = "cairn 2026 v1 discovery";
 /// HKDF info: where a device puts its whereabouts on one day (M5).
 pub const WHEREABOUTS_KEY: &str = "cairn 2026 v1 whereabouts key";
 /// HKDF info: key that seals the whereabouts of a group's devices on one day (M5).

@@ -1,6 +1,5 @@
 //! What is hashed and derived under each label, and is in no other form.
 
-use cairn_crdt::crypto::aead::SymmetricKey;
 use cairn_crdt::crypto::domain;
 use cairn_crdt::discovery::{Day, DiscoverySecret};
 use cairn_crdt::document::change::Actor;
@@ -25,7 +24,7 @@ pub(crate) fn forms() -> Vec<Form> {
     let secret = EpochSecret::from_bytes([6; 32]);
     let (device, document) = (DeviceId::from_bytes([2; 32]), DocumentId::from_bytes([3; 32]));
     let seed = Seed::from_bytes([5; 32]);
-    let discovery = DiscoverySecret::from_secret(&SymmetricKey::from_bytes([9; 32]));
+    let discovery = DiscoverySecret::from_bytes([9; 32]);
     let day = Day::of(Timestamp::from_millis(1_790_000_000_000));
     let lines: Vec<(&'static str, Vec<u8>)> = vec![
         ("ENTRY", log[0].id.as_bytes().to_vec()),

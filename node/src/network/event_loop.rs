@@ -21,6 +21,7 @@ use super::behaviour::Behaviour;
 use super::framing::Report;
 use super::guard::Guard;
 use super::keepers::Keepers;
+use super::nearby::Nearby;
 use super::reachability::Reachability;
 use super::reconnect::Reconnect;
 use super::sessions::Sessions;
@@ -45,6 +46,7 @@ pub(super) struct EventLoop {
     keepers: Keepers,
     /// Names of keepers that are being looked up.
     lookups: FuturesUnordered<BoxFuture<'static, (PeerId, Vec<Multiaddr>)>>,
+    nearby: Nearby,
     listening: BTreeSet<Multiaddr>,
     /// Addresses at which the router lets others in.
     mapped: BTreeSet<Multiaddr>,
@@ -87,6 +89,7 @@ impl EventLoop {
             guard,
             keepers: Keepers::new(chance(config.jitter, Chance::Keepers)),
             lookups: FuturesUnordered::new(),
+            nearby: Nearby::default(),
             listening: BTreeSet::new(),
             mapped: BTreeSet::new(),
             was_called: false,
@@ -206,6 +209,11 @@ impl EventLoop {
         let punched = known && !self.keepers.is_one(&peer);
         if let Some(punching) = behaviour.punching.as_mut() {
             punching.set_known(peer, punched);
+        }
+        if known {
+            for address in self.nearby.of(&peer) {
+                self.found_nearby(peer, address);
+            }
         }
     }
 

@@ -55,6 +55,8 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// A connection that lasted this long was a success: the pauses start anew.
 pub(super) const STEADY: Duration = Duration::from_secs(60);
 
+/// Peers on the local network that are remembered, known or not.
+pub(super) const NEARBY: usize = 64;
 /// Keepers that one persona uses.
 pub(super) const KEEPERS: usize = 8;
 /// Keepers at whose relays a place is reserved while nobody can call directly.

@@ -8,7 +8,7 @@ use rand_core::{Rng as _, SeedableRng as _};
 use super::behaviour::Behaviour;
 use super::guard::Guard;
 use super::socks::{Credentials, ProxyHealth};
-use super::transport::Paths;
+use super::transport::{Paths, why_not_listening};
 use super::{NetworkConfig, NetworkError, policy};
 
 /// What the jitter of one network is drawn for: a stream of its own for each.
@@ -57,14 +57,4 @@ pub(super) fn swarm(
         })?;
     }
     Ok(swarm)
-}
-
-/// Words without the address.
-fn why_not_listening(error: &libp2p::TransportError<std::io::Error>) -> String {
-    match error {
-        libp2p::TransportError::MultiaddrNotSupported(_) => {
-            "it is neither TCP nor QUIC over an IP address".to_owned()
-        }
-        libp2p::TransportError::Other(error) => error.kind().to_string(),
-    }
 }

@@ -4,7 +4,7 @@
 //! No transport here resolves a name: what peers say can never make this node ask a name server.
 //! Names of keepers are looked up by [`super::names`], or by the proxy.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use cairn_crdt::id::TransportKey;
 use futures::future::Either;
@@ -15,11 +15,14 @@ use libp2p::core::transport::{Boxed, OrTransport};
 use libp2p::core::upgrade::Version;
 use libp2p::identity::{Keypair, PublicKey, ed25519};
 use libp2p::{PeerId, noise, quic, relay, tcp, yamux};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng as _, SeedableRng as _};
 
 use super::guard::{Guard, Guarded};
 use super::socks::{Credentials, ProxyHealth, Socks};
 use super::{NetworkError, policy};
 use crate::config::Way;
+use crate::keeper::client::{MakeTransport, direct};
 
 /// Connections whose other end is proved.
 pub(crate) type Secured = Boxed<(PeerId, StreamMuxerBox)>;
@@ -56,13 +59,18 @@ impl Paths {
     /// # Errors
     /// When the key cannot be used.
     pub(crate) fn plain(&self, key: &Keypair) -> Result<Secured, NetworkError> {
+        let inner = self.unguarded(key)?;
+        Ok(Guarded { inner, guard: self.guard.clone() }.boxed())
+    }
+
+    fn unguarded(&self, key: &Keypair) -> Result<Secured, NetworkError> {
         let setup = |error: noise::Error| NetworkError::Setup(error.to_string());
         let noise = noise::Config::new(key).map_err(setup)?;
         if let Some(proxy) = self.way.proxy {
             let socks = Socks::new(proxy, self.credentials.clone(), self.health.clone());
             let secured =
                 socks.upgrade(Version::V1Lazy).authenticate(noise).multiplex(muxer()).boxed();
-            return Ok(self.guarded(secured, policy::PROXIED_TIME));
+            return Ok(TransportTimeout::new(secured, policy::PROXIED_TIME).boxed());
         }
         let tcp = tcp::tokio::Transport::new(tcp::Config::default())
             .upgrade(Version::V1Lazy)
@@ -77,7 +85,7 @@ impl Paths {
         let either = OrTransport::new(quic, tcp).map(|output, _| match output {
             Either::Left(connection) | Either::Right(connection) => connection,
         });
-        Ok(self.guarded(either.boxed(), policy::CONNECTING_TIME))
+        Ok(TransportTimeout::new(either, policy::CONNECTING_TIME).boxed())
     }
 
     /// The transport of a Swarm that also dials and listens at circuits of relays, and the
@@ -99,16 +107,45 @@ impl Paths {
         });
         Ok((TransportTimeout::new(either, policy::PROXIED_TIME).boxed(), behaviour))
     }
+}
 
-    fn guarded(&self, inner: Secured, time: Duration) -> Secured {
-        TransportTimeout::new(Guarded { inner, guard: self.guard.clone() }, time).boxed()
+/// How the client of a keeper connects: as everything else of this node, so through the proxy if
+/// there is one, where each connection is another user. Only keepers are called so, by operators'
+/// own words, so names are handed to the proxy; without one the system looks them up.
+#[must_use]
+pub fn to_keepers(way: Way) -> MakeTransport {
+    if way.proxy.is_none() {
+        return direct();
     }
+    Arc::new(move |key| {
+        // The key was drawn for this one connection.
+        let secret = key.clone().try_into_ed25519().map_err(|error| error.to_string())?;
+        let mut user = [0; 32];
+        ChaCha20Rng::from_seed(secret.public().to_bytes()).fill_bytes(&mut user);
+        let paths = Paths {
+            way,
+            credentials: Credentials::new(&user),
+            health: ProxyHealth::default(),
+            guard: Guard::default(),
+        };
+        paths.unguarded(key).map_err(|error| error.to_string())
+    })
 }
 
 fn muxer() -> yamux::Config {
     let mut muxer = yamux::Config::default();
     muxer.set_max_num_streams(policy::CONNECTION_STREAMS as usize);
     muxer
+}
+
+/// Words without the address.
+pub(crate) fn why_not_listening(error: &libp2p::TransportError<std::io::Error>) -> String {
+    match error {
+        libp2p::TransportError::MultiaddrNotSupported(_) => {
+            "it is neither TCP nor QUIC over an IP address".to_owned()
+        }
+        libp2p::TransportError::Other(error) => error.kind().to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -135,7 +135,13 @@ impl EventLoop {
             }
             BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => {
                 for (peer, address) in found {
+                    self.nearby.note(peer, address.clone());
                     self.found_nearby(peer, address);
+                }
+            }
+            BehaviourEvent::Mdns(mdns::Event::Expired(gone)) => {
+                for (peer, address) in gone {
+                    self.nearby.gone(&peer, &address);
                 }
             }
             BehaviourEvent::Ping(ping::Event { connection, result: Err(failure), .. })
@@ -148,7 +154,7 @@ impl EventLoop {
     }
 
     /// Someone on the local network: of interest only if known.
-    fn found_nearby(&mut self, peer: PeerId, address: Multiaddr) {
+    pub(super) fn found_nearby(&mut self, peer: PeerId, address: Multiaddr) {
         let streams = &self.swarm.behaviour().streams;
         if !streams.is_known(&peer) || streams.is_connected(&peer) {
             return;

@@ -1,0 +1,143 @@
+//! How much may be asked in a short time (M3). Time is an argument.
+
+use std::collections::BTreeMap;
+
+use cairn_crdt::time::Timestamp;
+
+use super::policy::{RATES_REMEMBERED, Rate};
+use super::storage::MailboxRow;
+
+/// What one mailbox or connection may still ask.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bucket {
+    left: u64,
+    filled: Timestamp,
+}
+
+impl Bucket {
+    /// A full one.
+    pub(super) const fn new(rate: Rate, now: Timestamp) -> Self {
+        Self { left: rate.burst, filled: now }
+    }
+
+    fn fill(&mut self, rate: Rate, now: Timestamp) {
+        let each_second = rate.each_second.max(1);
+        let gained = each_second.saturating_mul(now.since(self.filled)) / 1000;
+        self.left = self.left.saturating_add(gained);
+        if self.left >= rate.burst || now < self.filled {
+            self.left = self.left.min(rate.burst);
+            self.filled = now;
+        } else {
+            // Time that has not gained a whole byte yet is not lost.
+            self.filled = self
+                .filled
+                .after(gained.saturating_mul(1000).checked_div(each_second).unwrap_or(0));
+        }
+    }
+
+    /// Takes what something costs. What costs more than there ever is may be had when it is full.
+    ///
+    /// # Errors
+    /// Milliseconds to wait, if there is less than that now.
+    pub(super) fn take(&mut self, rate: Rate, now: Timestamp, cost: u64) -> Result<(), u32> {
+        self.fill(rate, now);
+        let cost = cost.min(rate.burst);
+        if let Some(left) = self.left.checked_sub(cost) {
+            self.left = left;
+            return Ok(());
+        }
+        let lacking = cost.saturating_sub(self.left).saturating_mul(1000);
+        let millis = lacking.div_ceil(rate.each_second.max(1));
+        Err(u32::try_from(millis).unwrap_or(u32::MAX))
+    }
+
+    /// Takes what was given in an answer: it is known only afterwards, and is paid with time.
+    pub(super) const fn spend(&mut self, cost: u64) {
+        self.left = self.left.saturating_sub(cost);
+    }
+}
+
+/// The buckets of all mailboxes that were used lately.
+#[derive(Debug)]
+pub(super) struct Rates {
+    rate: Rate,
+    buckets: BTreeMap<MailboxRow, Bucket>,
+}
+
+impl Rates {
+    pub(super) const fn new(rate: Rate) -> Self {
+        Self { rate, buckets: BTreeMap::new() }
+    }
+
+    /// As [`Bucket::take`], for a mailbox.
+    pub(super) fn take(
+        &mut self,
+        mailbox: MailboxRow,
+        now: Timestamp,
+        cost: u64,
+    ) -> Result<(), u32> {
+        if self.buckets.len() >= RATES_REMEMBERED {
+            let rate = self.rate;
+            self.buckets.retain(|_, bucket| {
+                bucket.fill(rate, now);
+                bucket.left < rate.burst
+            });
+            // All of them are in use: who comes now begins with the others' mercy.
+            if self.buckets.len() >= RATES_REMEMBERED {
+                self.buckets.pop_first();
+            }
+        }
+        let bucket = self.buckets.entry(mailbox).or_insert_with(|| Bucket::new(self.rate, now));
+        bucket.take(self.rate, now, cost)
+    }
+
+    /// As [`Bucket::spend`], for a mailbox.
+    pub(super) fn spend(&mut self, mailbox: MailboxRow, cost: u64) {
+        if let Some(bucket) = self.buckets.get_mut(&mailbox) {
+            bucket.spend(cost);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate { burst: 1000, each_second: 100 };
+    const START: Timestamp = Timestamp::from_millis(1_000_000);
+
+    #[test]
+    fn m3_a_burst_is_followed_by_a_wait_of_the_length_that_was_said() {
+        let mut bucket = Bucket::new(RATE, START);
+        assert_eq!(bucket.take(RATE, START, 700), Ok(()));
+        assert_eq!(bucket.take(RATE, START, 700), Err(4000));
+        assert_eq!(bucket.take(RATE, START.after(3999), 700), Err(10));
+        assert_eq!(bucket.take(RATE, START.after(4000), 700), Ok(()));
+        // However long it rests, there is never more than a burst.
+        assert_eq!(bucket.take(RATE, START.after(1_000_000), 1000), Ok(()));
+        assert_eq!(bucket.take(RATE, START.after(1_000_000), 1), Err(10));
+    }
+
+    #[test]
+    fn m3_what_is_asked_in_small_steps_fills_as_fast() {
+        let mut bucket = Bucket::new(RATE, START);
+        bucket.spend(1000);
+        for step in 0..1000 {
+            let _ = bucket.take(RATE, START.after(step), 1000);
+        }
+        assert_eq!(bucket.take(RATE, START.after(1000), 100), Ok(()));
+    }
+
+    #[test]
+    fn m3_one_mailbox_does_not_slow_another_and_all_of_them_are_bounded() {
+        let mut rates = Rates::new(RATE);
+        let (one, two) = (MailboxRow(-1), MailboxRow(-2));
+        assert_eq!(rates.take(one, START, 1000), Ok(()));
+        assert_eq!(rates.take(one, START, 1000), Err(10_000));
+        assert_eq!(rates.take(two, START, 1000), Ok(()));
+        for row in 0..10_000 {
+            let _ = rates.take(MailboxRow(row), START, 1000);
+        }
+        assert!(rates.buckets.len() <= RATES_REMEMBERED);
+    }
+}
