@@ -54,6 +54,8 @@ pub const DECLINED_REQUESTS: usize = 1024;
 pub const ADDRESSES: usize = 16;
 /// Bytes of one address in its binary form.
 pub const ADDRESS_BYTES: usize = 256;
+/// Bytes of a record that says where a device is: all have this size (M5).
+pub const WHEREABOUTS_BYTES: usize = 1024;
 
 /// Operations of one document change: a character of shared text is one (C3).
 pub const CHANGE_OPS: usize = 40 * 1024;

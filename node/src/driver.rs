@@ -21,7 +21,7 @@ use rand_chacha::ChaCha20Rng;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::api::command::ApiError;
-use crate::config::Ports;
+use crate::config::{Ports, Way};
 use crate::keeper::client::Ask;
 use crate::network::{NetworkCommand, NetworkError, NetworkEvent};
 use crate::storage::Store;
@@ -87,6 +87,8 @@ pub struct Connections {
     pub listen: Vec<Multiaddr>,
     /// Whether those are the usual ones, of which this machine may lack some.
     pub usual: bool,
+    /// How the node reaches others and is reached.
+    pub way: Way,
 }
 
 /// One home, running.
@@ -352,6 +354,13 @@ fn happened(persona: &mut Persona, desk: &mut Desk, event: NetworkEvent) {
     let link = &mut persona.link;
     match event {
         NetworkEvent::Listening(addresses) => persona.listens(desk, addresses),
+        NetworkEvent::Reachability(reachability) => link.reachability = reachability,
+        NetworkEvent::Relayed { peer, relayed: true } => {
+            link.relayed.insert(peer);
+        }
+        NetworkEvent::Relayed { peer, relayed: false } => {
+            link.relayed.remove(&peer);
+        }
         NetworkEvent::Connected(peer) => {
             link.connected.insert(peer);
             link.unreachable.remove(&peer);
@@ -359,6 +368,7 @@ fn happened(persona: &mut Persona, desk: &mut Desk, event: NetworkEvent) {
         }
         NetworkEvent::Disconnected(peer) => {
             link.connected.remove(&peer);
+            link.relayed.remove(&peer);
             persona.give(Input::Disconnected { peer });
         }
         NetworkEvent::SessionOpened { session, peer, protocol, initiated } => {

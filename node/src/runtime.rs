@@ -29,7 +29,7 @@ use zeroize::Zeroizing;
 use crate::api::command::{Answer, ApiError, Request};
 use crate::api::server;
 use crate::clock;
-use crate::config;
+use crate::config::{self, Way};
 use crate::driver::incoming::{Incoming, NetworkId};
 use crate::driver::{Connections, Driver, Networks, SEED_SETTING};
 use crate::keeper::client::{Access, Ask, ClientConfig, KeeperClient, direct};
@@ -119,7 +119,6 @@ pub async fn up(
     options: UpOptions,
     ready: impl FnOnce(Ready),
 ) -> Result<(), ApiError> {
-    let listen = config::listen(&options.listen)?;
     let home = existing(home)?;
     let passphrase = Zeroizing::new(passphrase.to_owned());
     let unlocked = tokio::task::spawn_blocking(move || {
@@ -127,7 +126,9 @@ pub async fn up(
         (home, store)
     });
     let (home, store) = unlocked.await.map_err(|_| failed())?;
-    let store = Box::new(store?);
+    let mut store = Box::new(store?);
+    let way = config::choose_way(store.as_mut(), &options)?;
+    let listen = if way.listens() { config::listen(&options.listen)? } else { Vec::new() };
     let stop = Stop::listen()?;
 
     let (inbox, incoming) = mpsc::channel(INBOX);
@@ -136,11 +137,13 @@ pub async fn up(
         handle: Handle::current(),
         inbox: inbox.clone(),
         mdns: options.mdns,
+        upnp: options.upnp,
+        way,
         rng: randomness()?,
         alive,
     };
-    let connections =
-        Connections { networks: Box::new(swarms), listen, usual: options.listen.is_empty() };
+    let usual = options.listen.is_empty();
+    let connections = Connections { networks: Box::new(swarms), listen, usual, way };
     let (rng, folder) = (randomness()?, home.path().to_owned());
     let open = move || Driver::open(clock::now(), folder, store, rng, Some(connections));
     let mut driving = drive(open, incoming).await?;
@@ -277,6 +280,8 @@ struct Swarms {
     handle: Handle,
     inbox: mpsc::Sender<Incoming>,
     mdns: bool,
+    upnp: bool,
+    way: Way,
     rng: ChaCha20Rng,
     alive: mpsc::Sender<()>,
 }
@@ -294,7 +299,15 @@ impl Networks for Swarms {
         self.rng.fill_bytes(&mut jitter);
         let key = SigningKey::from_seed(&key.to_seed());
         let (sender, mut events) = mpsc::channel(EVENTS);
-        let config = NetworkConfig { key, topic, listen, mdns: self.mdns, jitter };
+        let config = NetworkConfig {
+            key,
+            topic,
+            listen,
+            mdns: self.mdns,
+            upnp: self.upnp,
+            way: self.way,
+            jitter,
+        };
         let (commands, network) = Network::start(config, sender)?;
         let (inbox, alive) = (self.inbox.clone(), self.alive.clone());
         self.handle.spawn(async move {

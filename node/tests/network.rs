@@ -6,8 +6,14 @@
     reason = "test code"
 )]
 
+#[path = "network/finding.rs"]
+mod finding;
 #[path = "network/node.rs"]
 mod node;
+#[path = "network/relay.rs"]
+mod relay;
+#[path = "network/relayed.rs"]
+mod relayed;
 
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::net::Machine;
 use crate::patience::until;
 use crate::place::Place;
 use crate::program::{Ran, cairn, ended};
@@ -26,6 +27,8 @@ pub struct Person {
     pub passphrase_file: PathBuf,
     /// What their nodes log, as `CAIRN_LOG` has it.
     pub log_level: String,
+    /// The machine that they sit at, if it is one of a small internet.
+    pub machine: Option<Machine>,
     logs: PathBuf,
     temporary: PathBuf,
     started: u32,
@@ -47,11 +50,21 @@ impl Person {
             home: place.home(name),
             passphrase_file: place.passphrase_file(),
             log_level: "info".to_owned(),
+            machine: None,
             logs: place.logs(),
             temporary: place.temporary(),
             started: 0,
             node: None,
         }
+    }
+
+    /// Somebody with a store, at a machine of a small internet. Their node does not run yet.
+    #[must_use]
+    pub fn at(place: &Place, name: &str, machine: &Machine) -> Self {
+        let mut person = Self::new(place, name);
+        person.machine = Some(machine.clone());
+        drop(person.ask(&["init"]));
+        person
     }
 
     /// Several people, each with a store and a running node.
@@ -72,7 +85,10 @@ impl Person {
     /// The program, with this person's home and nothing of whoever runs the tests.
     #[must_use]
     pub fn program(&self) -> Command {
-        let mut command = Command::new(cairn());
+        let mut command = match &self.machine {
+            Some(machine) => machine.program(cairn()),
+            None => Command::new(cairn()),
+        };
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())

@@ -44,6 +44,12 @@ fn text(paint: Paint, answer: &Value, running: bool) -> String {
         for keeper in answer::list(group, "keepers") {
             text.push_str(&format!("\n  {}", group_keeper::line(paint, keeper)));
         }
+        if let Some(reach) = group.get("reach").filter(|reach| reach.is_object()) {
+            text.push_str(&format!("\n  {}", answer::text(reach, "why")));
+        }
+    }
+    if let Some(way) = answer::some_text(answer, "way") {
+        text.push_str(&format!("\n{way}"));
     }
     text
 }

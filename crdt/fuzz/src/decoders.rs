@@ -6,12 +6,13 @@ use cairn_crdt::capability::grant::Council;
 use cairn_crdt::capability::invite::{CODE_PREFIX, Code};
 use cairn_crdt::codec::{self, Bytes, List};
 use cairn_crdt::crypto::signing::SigningKey;
+use cairn_crdt::discovery::Whereabouts;
 use cairn_crdt::document::kinds::post::Imported;
 use cairn_crdt::document::sealing::{Envelope, SealedContent};
 use cairn_crdt::epoch::secret::{EpochSecret, Mint};
 use cairn_crdt::epoch::welcome::Keys;
 use cairn_crdt::id::{DeviceId, GroupId};
-use cairn_crdt::limits::{MESSAGE_BYTES, PAYLOAD_BYTES, SEALED_BOX_BYTES};
+use cairn_crdt::limits::{MESSAGE_BYTES, PAYLOAD_BYTES, SEALED_BOX_BYTES, WHEREABOUTS_BYTES};
 use cairn_crdt::log::entry::{Control, Header, Kind};
 use cairn_crdt::log::frontier::Frontier;
 use cairn_crdt::log::run::{Entry, Run};
@@ -156,6 +157,7 @@ pub fn sealed_parts(data: &[u8]) {
         2 => drop(read::<Keys>(rest, SEALED_BOX_BYTES)),
         3 => drop(read::<Introduction>(rest, SEALED_BOX_BYTES)),
         4 => drop(read::<Imported>(rest, PAYLOAD_BYTES)),
+        6 => drop(read::<Whereabouts>(rest, WHEREABOUTS_BYTES)),
         _ => drop(read::<List<Bytes<256>, 16>>(rest, PAYLOAD_BYTES)),
     }
 }

@@ -63,6 +63,10 @@ pub const ERASE_TOKEN: &str = "cairn 2026 v1 erase token";
 pub const REPLY_KEY: &str = "cairn 2026 v1 reply key";
 /// HPKE info: a letter in a drop-box (M2).
 pub const LETTER: &str = "cairn 2026 v1 letter";
+/// HKDF info: where a device puts its whereabouts on one day (M5).
+pub const WHEREABOUTS_KEY: &str = "cairn 2026 v1 whereabouts key";
+/// HKDF info: key that seals the whereabouts of a group's devices on one day (M5).
+pub const WHEREABOUTS_SEAL: &str = "cairn 2026 v1 whereabouts seal";
 /// HPKE info: a welcome (K3).
 pub const WELCOME: &str = "cairn 2026 v1 welcome";
 /// HPKE info: the introduction in a request to join (J2).
@@ -90,6 +94,8 @@ pub const SIGN_ACCESS: &str = "cairn 2026 v1 sign access";
 pub const SIGN_DROP: &str = "cairn 2026 v1 sign drop";
 /// Signature of a control or owner key over a new generation (M2).
 pub const SIGN_GENERATION: &str = "cairn 2026 v1 sign generation";
+/// Signature of a device over where it is (M5).
+pub const SIGN_WHEREABOUTS: &str = "cairn 2026 v1 sign whereabouts";
 
 /// Hashes `parts`, one after the other, under a label. The caller sees to it that the boundaries
 /// are fixed or written.

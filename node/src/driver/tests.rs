@@ -76,7 +76,8 @@ impl Node {
     fn open(store: SharedStore, seed: u8, now: Timestamp) -> Self {
         let ends = Ends::default();
         let networks = Box::new(Wires { ends: ends.clone(), taken: 0 });
-        let connections = Connections { networks, listen: Vec::new(), usual: true };
+        let connections =
+            Connections { networks, listen: Vec::new(), usual: true, way: Way::default() };
         let rng = ChaCha20Rng::seed_from_u64(u64::from(seed) + now.as_millis());
         let boxed = Box::new(store.clone());
         let driver = Driver::open(now, PathBuf::from("/"), boxed, rng, Some(connections)).unwrap();
@@ -248,7 +249,8 @@ fn a_taken_address_is_told_in_a_sentence_or_done_without() {
     let open = |usual: bool, taken: usize| {
         let ends = Ends::default();
         let networks = Box::new(Wires { ends: ends.clone(), taken });
-        let connections = Connections { networks, listen: listen.clone(), usual };
+        let connections =
+            Connections { networks, listen: listen.clone(), usual, way: Way::default() };
         let rng = ChaCha20Rng::seed_from_u64(1);
         let store = Box::new(store.clone());
         let now = Timestamp::from_millis(1_800_000_000_000);
