@@ -42,6 +42,7 @@ mod rewriting;
 mod rollback;
 mod sessions;
 pub mod snapshot;
+mod whereabouts;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -75,6 +76,7 @@ use peers::Peers;
 use persona::Persona;
 use posts::PendingEdit;
 use prekeys::Asked;
+use whereabouts::Whereabouts;
 
 /// Milliseconds between two looks at what is due.
 const TICK_MILLIS: u64 = 5_000;
@@ -145,6 +147,8 @@ pub struct Replica {
     last_shown: Option<FrontierDigest>,
     own_receipt: Option<Receipt>,
     keepers: Keepers,
+    /// Where members are told and looked for (M5).
+    whereabouts: Whereabouts,
 }
 
 impl Replica {
@@ -171,8 +175,10 @@ impl Replica {
             Input::Keeper { keeper, event } => {
                 self.keeper_event(now, rng, keeper, event, &mut out);
             }
+            Input::Found { key, value } => self.whereabouts_found(key, &value, &mut out),
             Input::Timer(Timer::Tick) => {
                 self.tick(now, &mut out);
+                self.tend_whereabouts(now, rng, &mut out);
                 self.tick_adding(now, &mut out);
                 self.confirm_erasures(now, &mut out);
                 self.rotate_prekey(now, rng, &mut out);

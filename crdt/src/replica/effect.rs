@@ -63,6 +63,18 @@ pub enum Effect {
         /// Who.
         peer: TransportKey,
     },
+    /// Put this where members look for this device, in place of what was put before (M5).
+    Tell {
+        /// Under which key.
+        key: [u8; 32],
+        /// The record.
+        value: Vec<u8>,
+    },
+    /// Look what stands under a key; comes back as [`super::input::Input::Found`].
+    LookFor {
+        /// The key.
+        key: [u8; 32],
+    },
     /// Ask something of a keeper, or of the shell about it.
     Keeper {
         /// Which.

@@ -68,6 +68,13 @@ pub enum Input {
         /// What.
         event: KeeperEvent,
     },
+    /// What stands under a key that was looked for: from strangers, so anything.
+    Found {
+        /// The key.
+        key: [u8; 32],
+        /// What stands there.
+        value: Vec<u8>,
+    },
     /// A timer that the replica set has run out.
     Timer(Timer),
     /// The node's own addresses changed: binary multiaddrs at which others may reach it.
