@@ -10,6 +10,7 @@ pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod grant;
 pub(crate) mod group;
+pub(crate) mod group_keeper;
 pub(crate) mod hide;
 pub(crate) mod import;
 pub(crate) mod init;

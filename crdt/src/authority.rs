@@ -43,6 +43,7 @@ mod erasure;
 mod evaluate;
 mod fork;
 mod granted;
+mod keepers;
 
 /// Hash of everything that an evaluation says about members, devices, documents and control
 /// entries (A9).
@@ -247,7 +248,7 @@ impl Authority {
     #[must_use]
     pub fn readers(&self, audience: Audience) -> BTreeMap<DeviceId, PublicKey> {
         let floor = match audience {
-            Audience::Readers => Rank::Reader,
+            Audience::Readers | Audience::Mailbox => Rank::Reader,
             Audience::Moderators | Audience::ModeratorsAnd(_) => Rank::Moderator,
         };
         let reads = |member: &MemberId| {

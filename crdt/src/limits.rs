@@ -75,6 +75,14 @@ pub const NOTE_BYTES: usize = 2000;
 /// Bytes of the agreement.
 pub const AGREEMENT_BYTES: usize = 32 * 1024;
 
+/// Keepers that a group uses (M1).
+pub const KEEPERS: usize = 8;
+/// Secrets that open mailboxes which a device tries, and which a newcomer is given (M2).
+pub const MAILBOX_SECRETS: usize = 64;
+/// Runs in one record.
+pub const PARCEL_RUNS: usize = 256;
+/// Stretches of entries that are remembered of one record.
+pub const RECORD_STRETCHES: usize = 1024;
 /// Bytes of one record of a mailbox (M1).
 pub const RECORD_BYTES: usize = 640 * 1024;
 /// Bytes of the smallest record: padding begins here.

@@ -26,6 +26,7 @@ mod holdings;
 mod ingest;
 pub mod input;
 mod joining;
+pub mod keepers;
 mod keys;
 mod materialise;
 mod outcome;
@@ -68,6 +69,7 @@ use documents::Documents;
 use effect::{Effect, Write};
 use holdings::Holdings;
 use input::{Input, Load, SessionId, Timer};
+use keepers::Keepers;
 use outcome::Outcome;
 use peers::Peers;
 use persona::Persona;
@@ -142,6 +144,7 @@ pub struct Replica {
     /// What the last receipt said.
     last_shown: Option<FrontierDigest>,
     own_receipt: Option<Receipt>,
+    keepers: Keepers,
 }
 
 impl Replica {
@@ -165,8 +168,12 @@ impl Replica {
                 self.gossip(now, token, from, &bytes, &mut out);
             }
             Input::Loaded { load, entries } => self.loaded(now, rng, &load, entries, &mut out),
+            Input::Keeper { keeper, event } => {
+                self.keeper_event(now, rng, keeper, event, &mut out);
+            }
             Input::Timer(Timer::Tick) => {
                 self.tick(now, &mut out);
+                self.tick_adding(now, &mut out);
                 self.confirm_erasures(now, &mut out);
                 self.rotate_prekey(now, rng, &mut out);
                 self.sweep(now, &mut out);
@@ -186,6 +193,7 @@ impl Replica {
             self.publish_profile(now, rng, None, None, &mut out);
         }
         self.move_on(now, rng, &mut out);
+        self.tend_keepers(now, rng, &mut out);
         self.settle(now, &mut out);
         out.finish(&self.persona)
     }

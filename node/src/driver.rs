@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use cairn_crdt::crypto::signing::SigningKey;
-use cairn_crdt::id::GroupId;
+use cairn_crdt::id::{GroupId, TransportKey};
 use cairn_crdt::replica::input::{Input, SessionEvent};
 use cairn_crdt::time::Timestamp;
 use libp2p::Multiaddr;
@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::api::command::ApiError;
 use crate::config::{Ports, Way};
+use crate::keeper::client::Ask;
 use crate::network::{NetworkCommand, NetworkError, NetworkEvent};
 use crate::storage::Store;
 use desk::Desk;
@@ -34,6 +35,7 @@ mod answer;
 mod desk;
 mod founding;
 pub mod incoming;
+mod keepers;
 mod link;
 mod outgoing;
 mod persona;
@@ -65,6 +67,16 @@ pub trait Networks: Send {
         topic: [u8; 32],
         listen: Vec<Multiaddr>,
     ) -> Result<mpsc::Sender<NetworkCommand>, NetworkError>;
+
+    /// Starts a client of a keeper, under identities that are thrown away. Its events reach the
+    /// driver as [`Incoming::Keeper`] with this id. It ends when the sender is dropped.
+    fn keeper(
+        &mut self,
+        id: NetworkId,
+        group: GroupId,
+        keeper: TransportKey,
+        addresses: Vec<Vec<u8>>,
+    ) -> mpsc::Sender<Ask>;
 }
 
 /// How a driver reaches other nodes.
@@ -144,6 +156,11 @@ impl Driver {
         self.personas.values().filter_map(|persona| persona.link.crowded())
     }
 
+    /// The same of the clients of keepers.
+    pub fn crowded_keepers(&self) -> impl Iterator<Item = &mpsc::Sender<Ask>> {
+        self.personas.values().flat_map(|persona| persona.keepers.crowded())
+    }
+
     /// Takes in one thing. What follows from it may wait for [`Driver::finish`].
     pub fn handle(&mut self, now: Timestamp, incoming: Incoming) {
         match incoming {
@@ -153,6 +170,14 @@ impl Driver {
                     && persona.link.id == network
                 {
                     happened(persona, &mut self.desk, event);
+                    persona.run(&mut self.desk, now);
+                }
+            }
+            Incoming::Keeper { group, keeper, client, event } => {
+                if let Some(persona) = self.personas.get_mut(&group)
+                    && let Some(event) = persona.keepers.heard(keeper, client, event)
+                {
+                    persona.give(Input::Keeper { keeper, event });
                     persona.run(&mut self.desk, now);
                 }
             }
@@ -197,6 +222,17 @@ impl Driver {
         for persona in self.personas.values_mut() {
             persona.finish(&mut self.desk, now);
             persona.link.send_waiting();
+            persona.keepers.send_waiting();
+            let wanted = persona.keepers.wanted();
+            if let Some(connections) = &mut self.connections {
+                for (keeper, addresses) in wanted {
+                    self.networks = self.networks.wrapping_add(1);
+                    let id = NetworkId(self.networks);
+                    let group = persona.group;
+                    let asks = connections.networks.keeper(id, group, keeper, addresses);
+                    persona.keepers.started(keeper, id, asks);
+                }
+            }
             if self.desk.waits.concern(persona.group)
                 && let Some(at) = self.desk.waits.look(persona, now)
             {

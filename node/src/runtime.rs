@@ -14,12 +14,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use cairn_crdt::crypto::signing::SigningKey;
-use cairn_crdt::id::GroupId;
+use cairn_crdt::id::{GroupId, TransportKey};
 use cairn_crdt::identity::seed::Seed;
 use futures::future::{pending, select_all};
 use libp2p::Multiaddr;
 use rand_chacha::ChaCha20Rng;
-use rand_core::Rng as _;
+use rand_core::{Rng as _, SeedableRng as _};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -32,6 +32,7 @@ use crate::clock;
 use crate::config::{self, Way};
 use crate::driver::incoming::{Incoming, NetworkId};
 use crate::driver::{Connections, Driver, Networks, SEED_SETTING};
+use crate::keeper::client::{Access, Ask, ClientConfig, KeeperClient, direct};
 use crate::network::{Network, NetworkCommand, NetworkConfig, NetworkError};
 use crate::storage::{Home, SALT_FILE, StorageError, Store as _};
 
@@ -257,11 +258,19 @@ async fn next(driver: &Driver, inbox: &mut mpsc::Receiver<Incoming>) -> Option<I
             false => drop(select_all(rooms).await),
         }
     };
+    let rooms: Vec<_> = driver.crowded_keepers().map(|keeper| Box::pin(keeper.reserve())).collect();
+    let keepers = async {
+        match rooms.is_empty() {
+            true => pending::<()>().await,
+            false => drop(select_all(rooms).await),
+        }
+    };
     tokio::select! {
         biased;
         // Nobody is left who could bring anything.
         incoming = inbox.recv() => Some(incoming.unwrap_or(Incoming::Stop)),
         () = room => None,
+        () = keepers => None,
         () = sleep(rest.unwrap_or(LONGEST_SLEEP)) => None,
     }
 }
@@ -314,6 +323,38 @@ impl Networks for Swarms {
             drop(inbox.send(Incoming::NetworkEnded { group, network: id }).await);
         });
         Ok(commands)
+    }
+
+    fn keeper(
+        &mut self,
+        client: NetworkId,
+        group: GroupId,
+        keeper: TransportKey,
+        addresses: Vec<Vec<u8>>,
+    ) -> mpsc::Sender<Ask> {
+        let (sender, mut events) = mpsc::channel(EVENTS);
+        let mut seed = [0; 32];
+        self.rng.fill_bytes(&mut seed);
+        let rng = ChaCha20Rng::from_seed(seed);
+        let config = ClientConfig {
+            keeper,
+            addresses,
+            transport: direct(),
+            access: Access::Nothing,
+            seen: None,
+            rng,
+        };
+        let (asks, running) = KeeperClient::start(config, sender);
+        let inbox = self.inbox.clone();
+        self.handle.spawn(running);
+        self.handle.spawn(async move {
+            while let Some(event) = events.recv().await {
+                if inbox.send(Incoming::Keeper { group, keeper, client, event }).await.is_err() {
+                    return;
+                }
+            }
+        });
+        asks
     }
 }
 

@@ -1,7 +1,7 @@
 use cairn_node::api::command::Request;
 use serde_json::Value;
 
-use super::Setting;
+use super::{Setting, group_keeper};
 use crate::error::Failure;
 use crate::output::{Paint, answer, counted, short};
 
@@ -43,6 +43,9 @@ fn text(paint: Paint, answer: &Value, running: bool) -> String {
         ));
         if let Some(reach) = group.get("reach").filter(|reach| reach.is_object()) {
             text.push_str(&format!("\n  {}", answer::text(reach, "why")));
+        }
+        for keeper in answer::list(group, "keepers") {
+            text.push_str(&format!("\n  {}", group_keeper::line(paint, keeper)));
         }
     }
     if let Some(way) = answer::some_text(answer, "way") {

@@ -173,6 +173,7 @@ pub fn persona(data: &[u8]) {
         epochs: Vec::new(),
         requests: Vec::new(),
         receipts: Vec::new(),
+        keepers: Vec::new(),
         stale: Vec::new(),
     };
     let now = Timestamp::from_millis(1_790_000_000_000);

@@ -28,6 +28,8 @@ pub const TOPIC: &str = "cairn 2026 v1 topic";
 pub const GOSSIP: &str = "cairn 2026 v1 gossip";
 /// Record id (M1).
 pub const RECORD: &str = "cairn 2026 v1 record";
+/// Nonce of a record: its first 24 bytes (M1).
+pub const RECORD_NONCE: &str = "cairn 2026 v1 record nonce";
 /// What a record is deleted by, of the token that deletes it (M1).
 pub const ERASE: &str = "cairn 2026 v1 erase";
 /// What a keeper keeps of the secret of an invitation (M1).
@@ -49,6 +51,22 @@ pub const REQUEST_KEY: &str = "cairn 2026 v1 request key";
 pub const WHEREABOUTS_KEY: &str = "cairn 2026 v1 whereabouts key";
 /// HKDF info: key that seals the whereabouts of a group's devices on one day (M5).
 pub const WHEREABOUTS_SEAL: &str = "cairn 2026 v1 whereabouts seal";
+/// HKDF info: access key of a mailbox (M2).
+pub const DERIVE_ACCESS: &str = "cairn 2026 v1 derive access";
+/// HKDF info: control key of a mailbox (M2).
+pub const DERIVE_CONTROL: &str = "cairn 2026 v1 derive control";
+/// HKDF info: owner's key of a mailbox, and so its name (M2).
+pub const DERIVE_OWNER: &str = "cairn 2026 v1 derive owner";
+/// HKDF info: from which members' addresses are found (M5).
+pub const DERIVE_DISCOVERY: &str = "cairn 2026 v1 derive discovery";
+/// HKDF info: key of the records of a mailbox (M1).
+pub const RECORD_KEY: &str = "cairn 2026 v1 record key";
+/// HKDF info: token that deletes a record (M1).
+pub const ERASE_TOKEN: &str = "cairn 2026 v1 erase token";
+/// HKDF info: key of the answer to a letter (M2).
+pub const REPLY_KEY: &str = "cairn 2026 v1 reply key";
+/// HPKE info: a letter in a drop-box (M2).
+pub const LETTER: &str = "cairn 2026 v1 letter";
 /// HPKE info: a welcome (K3).
 pub const WELCOME: &str = "cairn 2026 v1 welcome";
 /// HPKE info: the introduction in a request to join (J2).

@@ -58,9 +58,14 @@ impl Replica {
             Command::Invite { rank, uses, expires, at_once } => {
                 self.invite(now, rng, rank, (uses, expires, at_once), out)
             }
+            Command::AddKeeper { code } => match self.add_keeper(now, rng, id, &code, out) {
+                Ok(()) => return,
+                Err(why) => Err(why),
+            },
+            Command::DismissKeeper { entry } => self.dismiss_keeper(now, entry, out),
             Command::Admit { request } => self.admit(now, rng, request, out),
             Command::Decline { request } => self.decline(request, out),
-            Command::Grant { member, rank } => self.grant(now, member, rank, out),
+            Command::Grant { member, rank } => self.grant(now, rng, member, rank, out),
             Command::Revoke { member, grant, cut } => {
                 self.revoke(now, rng, member, (grant, cut), out)
             }

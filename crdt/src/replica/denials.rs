@@ -22,9 +22,10 @@ use crate::time::Timestamp;
 const ABOVE: &str = "a rank above the member's, and the ability to remove";
 
 impl Replica {
-    pub(crate) fn grant(
+    pub(crate) fn grant<R: CryptoRng>(
         &mut self,
         now: Timestamp,
+        rng: &mut R,
         subject: MemberId,
         rank: Rank,
         out: &mut Outcome,
@@ -39,6 +40,7 @@ impl Replica {
             if back {
                 // Whoever comes back lacks what was shared while they were gone (K3, K6).
                 self.owe_welcome(device, out);
+                self.open_mailboxes_to(now, rng, device, out);
             } else {
                 // Others may have ended the grant that this one replaces and written since.
                 self.owe(device, BTreeSet::new(), out);

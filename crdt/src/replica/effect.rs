@@ -7,11 +7,12 @@ use zeroize::Zeroizing;
 
 use crate::capability::invite::Code;
 use crate::crypto::signing::Signature;
-use crate::id::{DocumentId, EntryId, EpochId, MemberId, RequestId, TransportKey};
+use crate::id::{DocumentId, EntryId, EpochId, MemberId, RecordId, RequestId, TransportKey};
 use crate::log::entry::Header;
 use crate::replica::input::{
     CommandId, GossipToken, Load, Protocol, ResponseWord, SessionId, Timer, Wants,
 };
+pub use crate::replica::keepers::KeeperAsk;
 use crate::time::Timestamp;
 
 /// One thing to do.
@@ -61,6 +62,13 @@ pub enum Effect {
     Disconnect {
         /// Who.
         peer: TransportKey,
+    },
+    /// Ask something of a keeper, or of the shell about it.
+    Keeper {
+        /// Which.
+        keeper: TransportKey,
+        /// What.
+        ask: KeeperAsk,
     },
     /// Gossip an entry to the members.
     Publish(Vec<u8>),
@@ -213,6 +221,34 @@ pub enum Write {
         bytes: Vec<u8>,
         /// Whose.
         device: crate::id::DeviceId,
+    },
+    /// What is remembered of a keeper besides its records: replaces the one before.
+    Keeper {
+        /// Which.
+        keeper: TransportKey,
+        /// The memory.
+        memory: Zeroizing<Vec<u8>>,
+    },
+    /// A record that lies with a keeper, and what it holds.
+    Record {
+        /// Where.
+        keeper: TransportKey,
+        /// Its id.
+        record: RecordId,
+        /// See [`crate::mailbox::shelf::Kept`].
+        kept: Vec<u8>,
+    },
+    /// A record does not lie with a keeper any more.
+    ForgetRecord {
+        /// Where.
+        keeper: TransportKey,
+        /// Its id.
+        record: RecordId,
+    },
+    /// Forget a keeper and all its records.
+    ForgetKeeper {
+        /// Which.
+        keeper: TransportKey,
     },
     /// These documents are to be built anew: what their rows show is out of date until each has a
     /// [`Write::Row`] again. Remembered, so that a crash in between leaves none behind (S4).

@@ -54,6 +54,7 @@ impl Replica {
 
     fn drop_payload(&mut self, entry: EntryId, out: &mut Outcome) {
         self.erased.insert(entry);
+        self.keepers.erased(&entry);
         self.documents.give_up(&entry);
         self.welcomed.remove(&entry);
         out.write(Write::Erase { entry });

@@ -23,6 +23,7 @@ use crate::log::set::LogSet;
 use crate::replica::documents::Documents;
 use crate::replica::effect::{Effect, Refused};
 use crate::replica::holdings::Holdings;
+use crate::replica::keepers::Keepers;
 use crate::replica::outcome::Outcome;
 use crate::replica::peers::Peers;
 use crate::replica::persona::{Joining as PersonaJoining, Persona, ReplicaState};
@@ -135,6 +136,7 @@ impl Replica {
             .ingest(now, vec![entry], &mut out)
             .map_err(|why| Refused::Conflict(why.to_string()))?;
         replica.seek_contacts(&mut out);
+        replica.follow_keepers(&mut out);
         replica.settle(now, &mut out);
         let effects = out.finish(&replica.persona);
         Ok((replica, effects))
@@ -199,8 +201,10 @@ impl Replica {
         for document in replica.documents.all().collect::<Vec<_>>() {
             replica.settle_creation(document);
         }
+        replica.restore_keepers(snapshot.keepers);
         let mut out = Outcome::default();
         replica.come_back(&mut out);
+        replica.follow_keepers(&mut out);
         replica.settle(now, &mut out);
         let effects = out.finish(&replica.persona);
         Ok((replica, effects))
@@ -298,6 +302,7 @@ impl Replica {
             last_receipt: Timestamp::default(),
             last_shown: None,
             own_receipt: None,
+            keepers: Keepers::default(),
             persona,
         }
     }

@@ -191,6 +191,7 @@ impl Replica {
         }
         out.notify(Event::Authority);
         self.follow_own_standing(out);
+        self.follow_keepers(out);
         self.follow_members(&before, out);
         self.follow_erasures(out);
         self.follow_counting(&before);

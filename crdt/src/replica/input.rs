@@ -7,6 +7,8 @@ pub use crate::document::kinds::post::Wants;
 pub use crate::document::kinds::response::Word as ResponseWord;
 use crate::id::{DeviceId, DocumentId, EntryId, GrantId, MemberId, RequestId, TransportKey};
 use crate::log::entry::Header;
+use crate::mailbox::KeeperCode;
+pub use crate::replica::keepers::KeeperEvent;
 use crate::time::Timestamp;
 
 /// One thing that happened. Given to the replica with the time and a source of randomness.
@@ -58,6 +60,13 @@ pub enum Input {
         load: Load,
         /// The entries that are there, in any order.
         entries: Vec<Stored>,
+    },
+    /// A keeper answers, or its connection comes or goes.
+    Keeper {
+        /// Which.
+        keeper: TransportKey,
+        /// What.
+        event: KeeperEvent,
     },
     /// A timer that the replica set has run out.
     Timer(Timer),
@@ -290,6 +299,16 @@ pub enum Command {
     Carry {
         /// It.
         act: Box<RootAct>,
+    },
+    /// Make a mailbox for the group at a keeper (M1).
+    AddKeeper {
+        /// From its operator.
+        code: Box<KeeperCode>,
+    },
+    /// Use a keeper no more.
+    DismissKeeper {
+        /// The entry that says that the group uses it.
+        entry: EntryId,
     },
     /// Leave the group.
     Leave,

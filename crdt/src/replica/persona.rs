@@ -12,8 +12,9 @@ use crate::codec;
 use crate::crypto::agreement::SecretKey;
 use crate::crypto::signing::SigningKey;
 use crate::epoch::keyring::KEPT_PREKEYS;
-use crate::id::{DeviceId, EntryId, GroupId, InviteId, MemberId, PublicKey, RequestId};
+use crate::id::{DeviceId, EntryId, EpochId, GroupId, InviteId, MemberId, PublicKey, RequestId};
 use crate::identity::member::MemberKey;
+use crate::replica::keepers::Letters;
 use crate::replica::prekeys::Help;
 use crate::replica::retention::Retention;
 use crate::replica::rollback::Rollback;
@@ -70,6 +71,10 @@ pub(crate) struct Persona {
     pub(crate) owed: BTreeMap<DeviceId, BTreeSet<EntryId>>,
     /// Receipts signed so far (S6).
     pub(crate) receipts: u64,
+    /// Epochs that open mailboxes and whose entries may still be to come, newest last (M2).
+    pub(crate) mailbox_epochs: Vec<EpochId>,
+    /// Letters from drop-boxes that are not answered yet (M2).
+    pub(crate) letters: Letters,
 }
 
 /// A prekey and since when it is in use: the one before it was in use until then.
@@ -125,6 +130,10 @@ struct Record {
     #[zeroize(skip)]
     owed: BTreeMap<DeviceId, BTreeSet<EntryId>>,
     receipts: u64,
+    #[zeroize(skip)]
+    mailbox_epochs: Vec<EpochId>,
+    #[zeroize(skip)]
+    letters: Letters,
 }
 
 impl Persona {
@@ -155,6 +164,8 @@ impl Persona {
             declined: BTreeSet::new(),
             owed: BTreeMap::new(),
             receipts: 0,
+            mailbox_epochs: Vec::new(),
+            letters: Letters::new(),
         }
     }
 
@@ -185,6 +196,12 @@ impl Persona {
     /// The prekeys as a keyring has them, oldest first.
     pub(crate) fn secrets(&self) -> Vec<SecretKey> {
         self.prekeys.iter().map(|prekey| prekey.secret.clone()).collect()
+    }
+
+    /// The invite that a newcomer came by.
+    pub(crate) fn invite(&self) -> Option<InviteId> {
+        let secret = &self.joining.as_ref()?.code.invite_secret;
+        Some(InviteId::from_bytes(SigningKey::from_seed(secret).verifying_key()))
     }
 
     pub(crate) fn member_id(&self) -> MemberId {
@@ -227,6 +244,8 @@ impl Persona {
             declined: self.declined.clone(),
             owed: self.owed.clone(),
             receipts: self.receipts,
+            mailbox_epochs: self.mailbox_epochs.clone(),
+            letters: self.letters.clone(),
         };
         Zeroizing::new(codec::encode(&record))
     }
@@ -273,6 +292,8 @@ impl Persona {
             declined: record.declined.clone(),
             owed: record.owed.clone(),
             receipts: record.receipts,
+            mailbox_epochs: record.mailbox_epochs.clone(),
+            letters: record.letters.clone(),
         })
     }
 }

@@ -141,7 +141,7 @@ impl Replica {
             let readers = readers
                 .entry(mint.audience)
                 .or_insert_with(|| self.authority.readers(mint.audience).into_keys().collect());
-            if mint.is_for_exactly(readers) && self.authority.counting(&self.set, id).counts() {
+            if mint.suits(readers) && self.authority.counting(&self.set, id).counts() {
                 wanted.insert(mint.epoch);
             }
         }
@@ -153,6 +153,7 @@ impl Replica {
             .filter(|(_, mint)| wanted.contains(&mint.epoch))
             .filter(|(_, mint)| {
                 (all && mint.audience == Audience::Readers)
+                    || mint.audience == Audience::Mailbox
                     || own.iter().any(|device| mint.names(*device))
             })
             .map(|(_, mint)| mint.epoch)
@@ -168,7 +169,8 @@ impl Replica {
         if !self.authority.readers(audience).contains_key(device) {
             return false;
         }
-        if audience == Audience::Readers && self.history() == Some(History::All) {
+        let open = audience == Audience::Readers && self.history() == Some(History::All);
+        if open || audience == Audience::Mailbox {
             return true;
         }
         let member = self.authority.member_of(device);

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::authority::{Counting, Rule};
 use crate::capability::grant::GROUP_VERSION;
+use crate::capability::keeper::Dismiss;
 use crate::capability::rank::Abilities;
 use crate::capability::revocation::{
     ConfirmErase, CutHead, Pin, PinRight, Remove, Replace, Restore, Revoke,
@@ -380,7 +381,11 @@ fn again(control: Control, became: &BTreeMap<EntryId, EntryId>) -> Option<Contro
         | Control::Hide(_)
         | Control::Erase(_)
         | Control::Unlink(_)
-        | Control::Invite(_) => control,
+        | Control::Invite(_)
+        | Control::Keeper(_) => control,
+        Control::Dismiss(said) => Control::Dismiss(Dismiss {
+            keepers: List::new(said.keepers.iter().map(now).collect()).ok()?,
+        }),
         Control::Genesis(_)
         | Control::Card(_)
         | Control::Rotate(_)

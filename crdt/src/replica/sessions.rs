@@ -10,7 +10,7 @@ use crate::limits::WANTED_RANGES;
 use crate::log::frontier::{Frontier, FrontierDigest};
 use crate::replica::Replica;
 use crate::replica::effect::{Effect, Event};
-use crate::replica::holdings::{self, RECEIPTS_PASSED_ON};
+use crate::replica::holdings::RECEIPTS_PASSED_ON;
 use crate::replica::ingest::Misbehaved;
 use crate::replica::input::{Protocol, SessionEvent, SessionId};
 use crate::replica::outcome::Outcome;
@@ -185,12 +185,7 @@ impl Replica {
             Message::Payloads(payloads) => self.on_payloads(now, id, payloads.into_vec(), out),
             Message::PayloadsDone => self.on_all_sent(now, id, Awaiting::Payloads, out),
             Message::Receipt(receipt) => {
-                let bytes = crate::codec::encode(&receipt);
-                let device = receipt.device;
-                let known = device != self.device() && self.authority.member_of(&device).is_some();
-                if known && self.holdings.take(&self.set, receipt) {
-                    out.write(crate::replica::effect::Write::Receipt { bytes, device });
-                }
+                self.take_receipt(receipt, out);
                 Ok(())
             }
             Message::Done { all } => self.on_done(now, id, all, out),
@@ -346,15 +341,9 @@ impl Replica {
         }
         self.last_receipt = now;
         self.holdings.told();
-        if self.last_shown != Some(digest) {
-            self.last_shown = Some(digest);
-            self.persona.receipts = self.persona.receipts.saturating_add(1);
-            out.persona_changed = true;
-            let (key, count) = (&self.persona.device, self.persona.receipts);
-            self.own_receipt = Some(holdings::sign(key, self.persona.group, count, frontier));
-        }
+        let own = self.sign_receipt(out);
         let others: Vec<_> = self.holdings.receipts().take(RECEIPTS_PASSED_ON).cloned().collect();
-        for receipt in others.into_iter().chain(self.own_receipt.clone()) {
+        for receipt in others.into_iter().chain(own) {
             out.send(id, &Message::Receipt(receipt));
         }
     }

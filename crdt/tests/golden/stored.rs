@@ -64,6 +64,7 @@ fn restored(group: GroupId, persona: Vec<u8>) -> Replica {
         epochs: Vec::new(),
         requests: Vec::new(),
         receipts: Vec::new(),
+        keepers: Vec::new(),
         stale: Vec::new(),
     };
     Replica::restore(NOW, snapshot).unwrap().0

@@ -39,7 +39,8 @@ pub struct Community {
     /// Whose store does not answer any more: their node is about to die.
     pub dying: BTreeSet<usize>,
     links: BTreeSet<(usize, usize)>,
-    inputs: VecDeque<(usize, Input)>,
+    pub(crate) inputs: VecDeque<(usize, Input)>,
+    pub keepers: BTreeMap<TransportKey, crate::keeper::Keeper>,
     streams: BTreeMap<SessionId, (usize, usize, SessionId)>,
     gossiped: BTreeMap<GossipToken, (usize, usize, Vec<u8>)>,
     next: u64,
@@ -70,6 +71,7 @@ impl Community {
             dying: BTreeSet::new(),
             links: BTreeSet::new(),
             inputs: VecDeque::new(),
+            keepers: BTreeMap::new(),
             streams: BTreeMap::new(),
             gossiped: BTreeMap::new(),
             next: 0,
@@ -181,6 +183,11 @@ impl Community {
         self.inputs.push_back((who, Input::Command { id: CommandId(self.next), command }));
         self.run();
         self.reply.take().expect("every command is answered")
+    }
+
+    /// What the last command came to, if it was answered.
+    pub fn answered(&mut self) -> Option<Result<Reply, Refused>> {
+        self.reply.take()
     }
 
     pub fn thread(&mut self, who: usize, title: &str, text: &str) -> DocumentId {
@@ -356,6 +363,7 @@ impl Community {
                 Effect::Identity => {
                     self.moved.insert(who);
                 }
+                Effect::Keeper { keeper, ask } => self.ask_keeper(who, keeper, ask),
                 Effect::Seek { .. } | Effect::Forget { .. } => {}
             }
         }

@@ -187,6 +187,17 @@ pub enum Request {
     Export {
         group: String,
     },
+    KeeperAdd {
+        group: String,
+        code: String,
+    },
+    Keepers {
+        group: String,
+    },
+    KeeperRemove {
+        group: String,
+        keeper: String,
+    },
     Sync {
         group: String,
         wait: bool,

@@ -20,6 +20,7 @@ mod council;
 mod doctor;
 pub(super) mod groups;
 mod import;
+mod keepers;
 mod members;
 mod moderation;
 pub(super) mod network;
@@ -249,6 +250,16 @@ impl Driver {
                 Ask(group, Command::Import { posts }, Then::Imported(count))
             }
             Request::Export { group } => Now(import::export(&self.inside(now, &group)?)?),
+            Request::KeeperAdd { group, code } => {
+                let group = self.inside(now, &group)?.group;
+                let command = keepers::add(self.connections.is_some(), &code)?;
+                Ask(group, command, Then::Entry)
+            }
+            Request::Keepers { group } => Now(keepers::list(&self.inside(now, &group)?)),
+            Request::KeeperRemove { group, keeper } => {
+                let view = self.inside(now, &group)?;
+                Ask(view.group, keepers::remove(&view, &keeper)?, Then::Entry)
+            }
             Request::Peers { group } => Now(network::peers(&self.view(now, &group)?)?),
             Request::Sync { group, wait } => {
                 let view = self.inside(now, &group)?;

@@ -1,9 +1,10 @@
 //! All that reaches the driver.
 
-use cairn_crdt::id::GroupId;
+use cairn_crdt::id::{GroupId, TransportKey};
 use tokio::sync::oneshot;
 
 use crate::api::command::{Answer, ApiError, Request};
+use crate::keeper::client::ClientEvent;
 use crate::network::NetworkEvent;
 
 /// Where an answer goes. Whoever no longer waits for it costs nothing.
@@ -31,6 +32,17 @@ pub enum Incoming {
         network: NetworkId,
         /// What.
         event: NetworkEvent,
+    },
+    /// A client of one of a persona's keepers says something.
+    Keeper {
+        /// The persona's group.
+        group: GroupId,
+        /// Which keeper.
+        keeper: TransportKey,
+        /// Which of its clients.
+        client: NetworkId,
+        /// What.
+        event: ClientEvent,
     },
     /// The network of a persona has stopped by itself.
     NetworkEnded {

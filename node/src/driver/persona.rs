@@ -11,11 +11,12 @@ use cairn_crdt::codec::{Bytes, List};
 use cairn_crdt::id::{GroupId, TransportKey};
 use cairn_crdt::limits;
 use cairn_crdt::replica::effect::{Effect, Event, Write};
-use cairn_crdt::replica::input::{Input, SessionEvent, SessionId};
+use cairn_crdt::replica::input::{Input, KeeperEvent, SessionEvent, SessionId};
 use cairn_crdt::replica::{Replica, ReplicaState};
 use cairn_crdt::time::Timestamp;
 
 use super::desk::Desk;
+use super::keepers::Keepers;
 use super::link::Link;
 use super::timers::Wake;
 use crate::api::command::ApiError;
@@ -41,6 +42,8 @@ pub(super) struct Persona {
     replica: Option<Replica>,
     /// Its network.
     pub(super) link: Link,
+    /// Its keepers.
+    pub(super) keepers: Keepers,
     inputs: VecDeque<Input>,
     writes: Vec<Write>,
     effects: Vec<Effect>,
@@ -55,6 +58,7 @@ impl Persona {
             group,
             replica: None,
             link: Link::default(),
+            keepers: Keepers::default(),
             inputs: VecDeque::new(),
             writes: Vec::new(),
             effects: Vec::new(),
@@ -106,6 +110,8 @@ impl Persona {
         }
         let connected = self.link.connected.iter().copied();
         self.inputs.extend(connected.map(|peer| Input::Connected { peer }));
+        let keepers = self.keepers.up();
+        self.inputs.extend(keepers.map(|keeper| Input::Keeper { keeper, event: KeeperEvent::Up }));
         Ok(())
     }
 
@@ -219,6 +225,7 @@ impl Persona {
         self.effects.clear();
         self.moved = false;
         self.link.quiet();
+        self.keepers.quiet();
         desk.timers.forget(self.group);
         desk.timers.set(self.group, Wake::Reopen, now.after(REST_MILLIS));
         desk.fail_all(self.group, error);
@@ -254,6 +261,20 @@ impl Persona {
                 self.link.send(NetworkCommand::Forget { peer });
             }
             Effect::Disconnect { peer } => self.link.send(NetworkCommand::Disconnect { peer }),
+            Effect::Keeper { keeper, ask } => {
+                let store = (desk.store.as_ref(), self.group);
+                match self.keepers.ask(now, store, keeper, ask) {
+                    Ok(Some(event)) => self.give(Input::Keeper { keeper, event }),
+                    Ok(None) => {}
+                    Err(error) => {
+                        tracing::error!(%error, "entries could not be read for a keeper");
+                        self.give(Input::Keeper {
+                            keeper,
+                            event: KeeperEvent::Deposited(Vec::new()),
+                        });
+                    }
+                }
+            }
             Effect::Publish(entry) => self.link.send(NetworkCommand::Publish(entry)),
             Effect::Verdict { token, verdict } => self.link.verdict(token, verdict),
             Effect::Identity => self.moved = true,

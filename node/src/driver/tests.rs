@@ -46,6 +46,16 @@ impl Networks for Wires {
         self.ends.lock().unwrap().insert(group, (id, commands));
         Ok(sender)
     }
+
+    fn keeper(
+        &mut self,
+        _: NetworkId,
+        _: GroupId,
+        _: TransportKey,
+        _: Vec<Vec<u8>>,
+    ) -> mpsc::Sender<Ask> {
+        mpsc::channel(1).0
+    }
 }
 
 /// A node without a runtime: time passes when told.

@@ -13,6 +13,7 @@ use super::super::persona::Persona;
 use super::super::waits::members_connected;
 use super::View;
 use super::groups::{digest, name, state_word};
+use super::keepers;
 use crate::api::command::{Answer, ApiError};
 use crate::config::{Way, address_text, peer_text};
 
@@ -23,6 +24,7 @@ pub(in crate::driver) fn synced(persona: &Persona, replica: &Replica) -> Answer 
         "entries": replica.held(),
         "missing": replica.missing(),
         "peers": members_connected(persona, replica).len(),
+        "keepers": keepers::views(replica),
     })
 }
 
