@@ -223,6 +223,9 @@ impl Driver {
             persona.finish(&mut self.desk, now);
             persona.link.send_waiting();
             persona.keepers.send_waiting();
+            if let Some(contacts) = persona.keepers.moved() {
+                persona.link.send(NetworkCommand::Keepers(contacts));
+            }
             let wanted = persona.keepers.wanted();
             if let Some(connections) = &mut self.connections {
                 for (keeper, addresses) in wanted {
@@ -296,6 +299,7 @@ impl Driver {
             }
         };
         persona.link = Link::new(id, commands);
+        persona.link.send(NetworkCommand::Keepers(persona.keepers.contacts()));
         Ok(())
     }
 

@@ -32,8 +32,8 @@ use crate::clock;
 use crate::config::{self, Way};
 use crate::driver::incoming::{Incoming, NetworkId};
 use crate::driver::{Connections, Driver, Networks, SEED_SETTING};
-use crate::keeper::client::{Access, Ask, ClientConfig, KeeperClient, direct};
-use crate::network::{Network, NetworkCommand, NetworkConfig, NetworkError};
+use crate::keeper::client::{Access, Ask, ClientConfig, KeeperClient};
+use crate::network::{Network, NetworkCommand, NetworkConfig, NetworkError, to_keepers};
 use crate::storage::{Home, SALT_FILE, StorageError, Store as _};
 
 pub use self::keeper::{KeeperOptions, KeeperReady, keep, keeper_invite, keeper_status};
@@ -339,7 +339,7 @@ impl Networks for Swarms {
         let config = ClientConfig {
             keeper,
             addresses,
-            transport: direct(),
+            transport: to_keepers(self.way),
             access: Access::Nothing,
             seen: None,
             rng,

@@ -41,11 +41,11 @@ fn text(paint: Paint, answer: &Value, running: bool) -> String {
             counted(peers, "connected node"),
             paint.faint(&short(&answer::text(group, "digest"))),
         ));
-        if let Some(reach) = group.get("reach").filter(|reach| reach.is_object()) {
-            text.push_str(&format!("\n  {}", answer::text(reach, "why")));
-        }
         for keeper in answer::list(group, "keepers") {
             text.push_str(&format!("\n  {}", group_keeper::line(paint, keeper)));
+        }
+        if let Some(reach) = group.get("reach").filter(|reach| reach.is_object()) {
+            text.push_str(&format!("\n  {}", answer::text(reach, "why")));
         }
     }
     if let Some(way) = answer::some_text(answer, "way") {

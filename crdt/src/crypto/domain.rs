@@ -47,10 +47,6 @@ pub const ENVELOPE: &str = "cairn 2026 v1 envelope";
 pub const HISTORY: &str = "cairn 2026 v1 history";
 /// HKDF info: key for the secret half of an invite's request key (J1).
 pub const REQUEST_KEY: &str = "cairn 2026 v1 request key";
-/// HKDF info: where a device puts its whereabouts on one day (M5).
-pub const WHEREABOUTS_KEY: &str = "cairn 2026 v1 whereabouts key";
-/// HKDF info: key that seals the whereabouts of a group's devices on one day (M5).
-pub const WHEREABOUTS_SEAL: &str = "cairn 2026 v1 whereabouts seal";
 /// HKDF info: access key of a mailbox (M2).
 pub const DERIVE_ACCESS: &str = "cairn 2026 v1 derive access";
 /// HKDF info: control key of a mailbox (M2).
@@ -67,6 +63,10 @@ pub const ERASE_TOKEN: &str = "cairn 2026 v1 erase token";
 pub const REPLY_KEY: &str = "cairn 2026 v1 reply key";
 /// HPKE info: a letter in a drop-box (M2).
 pub const LETTER: &str = "cairn 2026 v1 letter";
+/// HKDF info: where a device puts its whereabouts on one day (M5).
+pub const WHEREABOUTS_KEY: &str = "cairn 2026 v1 whereabouts key";
+/// HKDF info: key that seals the whereabouts of a group's devices on one day (M5).
+pub const WHEREABOUTS_SEAL: &str = "cairn 2026 v1 whereabouts seal";
 /// HPKE info: a welcome (K3).
 pub const WELCOME: &str = "cairn 2026 v1 welcome";
 /// HPKE info: the introduction in a request to join (J2).
