@@ -238,6 +238,10 @@ impl Driver {
             persona.link.send_waiting();
             persona.keepers.send_waiting();
             persona.found.send_waiting();
+            if let Some(contacts) = persona.keepers.moved() {
+                persona.found.use_keepers(contacts.clone());
+                persona.link.send(NetworkCommand::Keepers(contacts));
+            }
             let wanted = persona.keepers.wanted();
             if let Some(connections) = &mut self.connections {
                 for (keeper, addresses) in wanted {
@@ -317,6 +321,7 @@ impl Driver {
             }
         };
         persona.link = Link::new(id, commands);
+        persona.link.send(NetworkCommand::Keepers(persona.keepers.contacts()));
         Ok(())
     }
 

@@ -35,6 +35,7 @@ use crate::driver::{Connections, Driver, Networks, SEED_SETTING};
 use crate::keeper::client::{Access, Ask, ClientConfig, KeeperClient};
 use crate::network::{
     Finding, FindingCommand, FindingConfig, Network, NetworkCommand, NetworkConfig, NetworkError,
+    to_keepers,
 };
 use crate::storage::{Home, SALT_FILE, StorageError, Store as _};
 

@@ -15,12 +15,14 @@ use cairn_crdt::mailbox::shelf::Kept;
 use cairn_crdt::replica::effect::KeeperAsk;
 use cairn_crdt::replica::keepers::{Deposited, KeeperEvent};
 use cairn_crdt::time::Timestamp;
+use libp2p::Multiaddr;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use zeroize::Zeroizing;
 
 use super::incoming::NetworkId;
 use crate::keeper::client::{Access, Ask, ClientEvent, Failure, Told, Wish};
+use crate::network::KeeperContact;
 use crate::storage::{StorageError, Store};
 
 /// One keeper, with the client that speaks to it.
@@ -50,6 +52,9 @@ pub(super) struct Keepers {
     couriers: BTreeMap<TransportKey, Courier>,
     /// Keepers for which a client is to be started, and where they are.
     wanted: BTreeMap<TransportKey, Vec<Vec<u8>>>,
+    /// Where all of them are.
+    places: BTreeMap<TransportKey, Vec<Vec<u8>>>,
+    moved: bool,
 }
 
 impl Keepers {
@@ -70,6 +75,22 @@ impl Keepers {
             ended: None,
         };
         self.couriers.insert(keeper, courier);
+    }
+
+    /// Who they are and where, for the network, which uses them as relays; `None` if that is as it
+    /// was when this was asked last.
+    pub(super) fn moved(&mut self) -> Option<Vec<KeeperContact>> {
+        std::mem::take(&mut self.moved).then(|| self.contacts())
+    }
+
+    /// Who they are and where.
+    pub(super) fn contacts(&self) -> Vec<KeeperContact> {
+        let read = |bytes: &Vec<u8>| Multiaddr::try_from(bytes.clone()).ok();
+        let contact = |(keeper, places): (&TransportKey, &Vec<Vec<u8>>)| KeeperContact {
+            transport: *keeper,
+            addresses: places.iter().filter_map(read).collect(),
+        };
+        self.places.iter().map(contact).collect()
     }
 
     /// The clients that have questions waiting for room.
@@ -110,6 +131,8 @@ impl Keepers {
     ) -> Result<Option<KeeperEvent>, StorageError> {
         match ask {
             KeeperAsk::Reach { addresses } => {
+                let before = self.places.insert(keeper, addresses.clone());
+                self.moved |= before.as_ref() != Some(&addresses);
                 match self.couriers.get_mut(&keeper) {
                     Some(courier) => courier.send(Wish::Addresses(addresses), None),
                     None => {
@@ -121,6 +144,7 @@ impl Keepers {
             KeeperAsk::Leave => {
                 // The client ends when nobody can ask it anything.
                 self.couriers.remove(&keeper);
+                self.moved |= self.places.remove(&keeper).is_some();
                 self.wanted.remove(&keeper);
                 return Ok(None);
             }
