@@ -15,8 +15,9 @@
 
 mod compare;
 mod dialling;
-mod talk;
+pub(super) mod talk;
 mod told;
+mod wishes;
 
 use std::time::Duration;
 

@@ -1,22 +1,22 @@
 //! One stream: what is asked on it, in what order, and what is made of the answers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_crdt::codec::{Bytes, List};
 use cairn_crdt::id::TransportKey;
-use cairn_crdt::limits::{ANSWER_BYTES, NAMED_RECORDS, PUT_RECORDS};
 use cairn_crdt::mailbox::Cursor;
 use cairn_crdt::mailbox::access::Meeting;
 use cairn_crdt::mailbox::message::{
-    KEEPER_VERSION, KeeperGreeting, KeeperReply, KeeperRequest, MailboxState, NewRecord, Putting,
+    KEEPER_VERSION, KeeperGreeting, KeeperReply, KeeperRequest, MailboxState,
 };
 use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 
 use super::told::{self, Lie};
-use super::{Access, Ask, ClientConfig, ClientEvent, Failure, Told, Wish, compare};
+use super::{Access, Ask, ClientConfig, ClientEvent, Failure, Told, Wish};
 use crate::keeper::frames::{self, Ending, Reader};
+use crate::keeper::policy;
 
 /// How long an answer may take: the longest wait for news, and room for a slow line.
 const ANSWER: Duration = Duration::from_secs(120);
@@ -32,7 +32,7 @@ type Output = Box<dyn AsyncWrite + Unpin + Send>;
 
 /// Why a stream is over.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Over {
+pub(in crate::keeper) enum Over {
     /// Nobody asks any more.
     Stopped,
     /// The keeper, or the way to it, is gone.
@@ -61,7 +61,7 @@ impl From<Lie> for Over {
 }
 
 /// Runs a stream to its end.
-pub(super) async fn run(
+pub(in crate::keeper) async fn run(
     config: &mut ClientConfig,
     asks: &mut mpsc::Receiver<Ask>,
     events: &mpsc::Sender<ClientEvent>,
@@ -71,11 +71,14 @@ pub(super) async fn run(
     let (reader, writer) = stream.split();
     let (reader, writer): (Input, Output) = (Box::new(reader), Box::new(writer));
     let mut reader = Reader::new(reader);
-    let meeting = match greeted(&mut reader, config.keeper, client).await {
+    // A client has one message in hand at a time.
+    let room = Arc::new(Semaphore::new(policy::MEMBERS_ROOM));
+    let meeting = match greeted(&mut reader, &room, config.keeper, client).await {
         Ok(meeting) => meeting,
         Err(over) => return over,
     };
-    let mut talk = Talk { config, events, reader, writer, meeting, open: None, watching: None };
+    let mut talk =
+        Talk { config, events, reader, writer, room, meeting, open: None, watching: None };
     match talk.all(asks).await {
         Ok(()) => Over::Stopped,
         Err(over) => over,
@@ -84,11 +87,12 @@ pub(super) async fn run(
 
 async fn greeted(
     reader: &mut Reader<Input>,
+    room: &Arc<Semaphore>,
     keeper: TransportKey,
     client: TransportKey,
 ) -> Result<Meeting, Over> {
-    let greeting = timeout(ANSWER, reader.next()).await.map_err(|_| Over::Silent)??;
-    let greeting = KeeperGreeting::from_bytes(&greeting).map_err(|_| Lie::Answer)?;
+    let greeting = timeout(ANSWER, reader.next(room)).await.map_err(|_| Over::Silent)??;
+    let greeting = KeeperGreeting::from_bytes(&greeting.bytes).map_err(|_| Lie::Answer)?;
     if greeting.version != KEEPER_VERSION {
         return Err(Lie::Version.into());
     }
@@ -103,13 +107,14 @@ struct Watching {
 }
 
 pub(super) struct Talk<'a> {
-    config: &'a mut ClientConfig,
+    pub(super) config: &'a mut ClientConfig,
     events: &'a mpsc::Sender<ClientEvent>,
     reader: Reader<Input>,
     writer: Output,
+    room: Arc<Semaphore>,
     meeting: Meeting,
     /// What the mailbox was like when it was opened; `None`: nothing is open, or a drop-box.
-    open: Option<MailboxState>,
+    pub(super) open: Option<MailboxState>,
     watching: Option<Watching>,
 }
 
@@ -133,8 +138,8 @@ impl Talk<'_> {
                     Some(ask) => self.ask(ask).await?,
                     None => return Ok(()),
                 },
-                reply = timeout(ANSWER, self.reader.next()), if self.watching.is_some() => {
-                    let reply = reply.map_err(|_| Over::Silent)??;
+                reply = timeout(ANSWER, self.reader.next(&self.room)), if self.watching.is_some() => {
+                    let reply = reply.map_err(|_| Over::Silent)??.bytes;
                     self.news(&reply).await?;
                 }
                 () = sleep(IDLE), if idle => self.watch(None, None).await?,
@@ -167,8 +172,6 @@ impl Talk<'_> {
             }
         }
     }
-
-    // Requests --------------------------------------------------------------------------------
 
     /// One request and its answer. A keeper that has no time is asked again after what it said.
     pub(super) async fn request(&mut self, request: &KeeperRequest) -> Heard<KeeperReply> {
@@ -206,7 +209,8 @@ impl Talk<'_> {
     }
 
     async fn reply(&mut self) -> Result<Vec<u8>, Over> {
-        Ok(timeout(ANSWER, self.reader.next()).await.map_err(|_| Over::Silent)??)
+        let reply = timeout(ANSWER, self.reader.next(&self.room)).await;
+        Ok(reply.map_err(|_| Over::Silent)??.bytes)
     }
 
     async fn ended(
@@ -223,7 +227,7 @@ impl Talk<'_> {
     }
 
     /// Opens what is to be opened.
-    async fn enter(&mut self) -> Heard<Option<MailboxState>> {
+    pub(super) async fn enter(&mut self) -> Heard<Option<MailboxState>> {
         self.open = None;
         let request = match &self.config.access {
             Access::Nothing => return Ok(Ok(None)),
@@ -290,178 +294,4 @@ impl Talk<'_> {
             None => Ok(()),
         }
     }
-
-    // Wishes ----------------------------------------------------------------------------------
-
-    async fn grant(&mut self, wish: Wish) -> Heard<Told> {
-        match wish {
-            Wish::Create { secret, owner, access, control } => {
-                let create = KeeperRequest::Create { secret: *secret, owner, access, control };
-                self.simple(&create, &KeeperReply::Created, Told::Created).await
-            }
-            Wish::Use(access, seen) => {
-                self.config.access = access;
-                self.config.seen = seen;
-                Ok(self.enter().await?.map(Told::Opened))
-            }
-            Wish::Addresses(addresses) => {
-                self.config.addresses = addresses;
-                Ok(Ok(Told::Done))
-            }
-            Wish::Put(records) => self.put(records).await,
-            Wish::Get { after, bytes } => {
-                let get = KeeperRequest::Get { after, bytes };
-                self.records_after(&get, after).await
-            }
-            Wish::Watch { .. } => Ok(Err(Failure::Unavailable)),
-            Wish::Renew(ids) => {
-                let mut unknown = Vec::new();
-                for part in ids.chunks(NAMED_RECORDS) {
-                    let renew = KeeperRequest::Renew(list(part.to_vec()));
-                    match self.request(&renew).await? {
-                        Ok(KeeperReply::Unknown(ids)) => {
-                            unknown.extend(told::some_of(part.iter().copied(), ids)?);
-                        }
-                        Ok(_) => return Err(Lie::Answer.into()),
-                        Err(failure) => return Ok(Err(failure)),
-                    }
-                }
-                Ok(Ok(Told::Unknown(unknown)))
-            }
-            Wish::Fetch(ids) => self.fetch(&ids).await,
-            Wish::Compare(ids) => {
-                let there = self.open.as_ref().map_or(0, |state| state.records);
-                Ok(compare::run(self, there, ids)
-                    .await?
-                    .map(|(lacks, holds)| Told::Compared { lacks, holds }))
-            }
-            Wish::Erase(named) => {
-                let mut kept = Vec::new();
-                for part in named.chunks(NAMED_RECORDS / 4) {
-                    let erase = KeeperRequest::Erase(list(part.to_vec()));
-                    match self.request(&erase).await? {
-                        Ok(KeeperReply::NotErased(ids)) => {
-                            kept.extend(told::some_of(part.iter().map(|(id, _)| *id), ids)?);
-                        }
-                        Ok(_) => return Err(Lie::Answer.into()),
-                        Err(failure) => return Ok(Err(failure)),
-                    }
-                }
-                Ok(Ok(Told::NotErased(kept)))
-            }
-            Wish::Rotate(signed) => {
-                let rotate = KeeperRequest::Rotate(signed);
-                let told = self.simple(&rotate, &KeeperReply::Rotated, Told::Rotated).await?;
-                if told.is_ok() {
-                    self.open = None;
-                }
-                Ok(told)
-            }
-            Wish::OpenDrop(drop, expires) => {
-                let open = KeeperRequest::OpenDrop { drop, expires };
-                self.simple(&open, &KeeperReply::Done, Told::Done).await
-            }
-            Wish::CloseDrop(drop) => {
-                let close = KeeperRequest::CloseDrop(drop);
-                self.simple(&close, &KeeperReply::Done, Told::Done).await
-            }
-            Wish::DropGet(drop, after) => {
-                let get = KeeperRequest::DropGet { drop, after };
-                self.records_after(&get, after).await
-            }
-            Wish::DropPut(drop, bytes) => {
-                let Ok(record) = Bytes::new(bytes) else { return Ok(Err(Failure::TooLarge)) };
-                let put = KeeperRequest::DropPut { drop, record };
-                Ok(self.puttings(&put, 1, None).await?.map(Told::Put))
-            }
-        }
-    }
-
-    /// A request with one good answer that says nothing more.
-    async fn simple(
-        &mut self,
-        request: &KeeperRequest,
-        good: &KeeperReply,
-        told: Told,
-    ) -> Heard<Told> {
-        match self.request(request).await? {
-            Ok(reply) if reply == *good => Ok(Ok(told)),
-            Ok(_) => Err(Lie::Answer.into()),
-            Err(failure) => Ok(Err(failure)),
-        }
-    }
-
-    async fn put(&mut self, records: Vec<NewRecord>) -> Heard<Told> {
-        let mut puttings = Vec::with_capacity(records.len());
-        let mut part: Vec<NewRecord> = Vec::new();
-        let mut bytes: usize = 0;
-        for record in records {
-            let size = record.bytes.as_slice().len();
-            let full = bytes.saturating_add(size) > ANSWER_BYTES || part.len() >= PUT_RECORDS;
-            if full && !part.is_empty() {
-                match self.put_part(std::mem::take(&mut part)).await? {
-                    Ok(told) => puttings.extend(told),
-                    Err(failure) => return Ok(Err(failure)),
-                }
-                bytes = 0;
-            }
-            bytes = bytes.saturating_add(size);
-            part.push(record);
-        }
-        if !part.is_empty() {
-            match self.put_part(part).await? {
-                Ok(told) => puttings.extend(told),
-                Err(failure) => return Ok(Err(failure)),
-            }
-        }
-        Ok(Ok(Told::Put(puttings)))
-    }
-
-    async fn put_part(&mut self, part: Vec<NewRecord>) -> Heard<Vec<Putting>> {
-        let count = part.len();
-        let seen = self.config.seen.map(|seen| seen.newest);
-        self.puttings(&KeeperRequest::Put(list(part)), count, seen).await
-    }
-
-    async fn puttings(
-        &mut self,
-        request: &KeeperRequest,
-        count: usize,
-        after: Option<Cursor>,
-    ) -> Heard<Vec<Putting>> {
-        match self.request(request).await? {
-            Ok(KeeperReply::Put(puttings)) => Ok(Ok(told::put(count, puttings, after)?)),
-            Ok(_) => Err(Lie::Answer.into()),
-            Err(failure) => Ok(Err(failure)),
-        }
-    }
-
-    async fn records_after(&mut self, request: &KeeperRequest, after: Cursor) -> Heard<Told> {
-        match self.request(request).await? {
-            Ok(KeeperReply::Records { records, more }) => {
-                let records = told::after(after, records, more)?;
-                Ok(Ok(Told::Records { records, more }))
-            }
-            Ok(_) => Err(Lie::Answer.into()),
-            Err(failure) => Ok(Err(failure)),
-        }
-    }
-
-    /// As much as comes in one answer; what was named last may have to be asked for again.
-    async fn fetch(&mut self, ids: &[cairn_crdt::id::RecordId]) -> Heard<Told> {
-        let part: Vec<_> = ids.iter().copied().take(NAMED_RECORDS).collect();
-        match self.request(&KeeperRequest::Fetch(list(part.clone()))).await? {
-            Ok(KeeperReply::Records { records, more }) => {
-                let (records, answered) = told::named(&part, records, more)?;
-                Ok(Ok(Told::Records { records, more: answered < ids.len() }))
-            }
-            Ok(_) => Err(Lie::Answer.into()),
-            Err(failure) => Ok(Err(failure)),
-        }
-    }
-}
-
-/// What was cut to its bound before.
-fn list<T, const MAX: usize>(values: Vec<T>) -> List<T, MAX> {
-    List::new(values).unwrap_or_default()
 }
