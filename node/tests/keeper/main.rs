@@ -11,4 +11,5 @@
 
 mod access;
 mod house;
+mod network;
 mod records;
