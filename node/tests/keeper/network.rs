@@ -222,10 +222,10 @@ async fn m5_who_can_be_reached_is_told_so_and_nobody_else_is_dialled() {
         SwarmEvent::Behaviour(NodeEvent::Reachability(event)) => Some(event),
         _ => None,
     };
-    // A service on this machine that is not where the node comes from: 127.0.0.2.
-    let elsewhere = tokio::net::TcpListener::bind("127.0.0.2:0").await.unwrap();
+    // A service on this machine that is not where the node comes from: 127.0.0.3.
+    let elsewhere = tokio::net::TcpListener::bind("127.0.0.3:0").await.unwrap();
     let port = elsewhere.local_addr().unwrap().port();
-    let address: Multiaddr = format!("/ip4/127.0.0.2/tcp/{port}").parse().unwrap();
+    let address: Multiaddr = format!("/ip4/127.0.0.3/tcp/{port}").parse().unwrap();
     ask_about(&mut one, &address);
     let event = tokio::select! {
         event = until(&mut one, told) => event,

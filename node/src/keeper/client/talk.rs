@@ -67,6 +67,7 @@ pub(in crate::keeper) async fn run(
     events: &mpsc::Sender<ClientEvent>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     client: TransportKey,
+    under_way: &mut UnderWay,
 ) -> Over {
     let (reader, writer) = stream.split();
     let (reader, writer): (Input, Output) = (Box::new(reader), Box::new(writer));
@@ -77,8 +78,7 @@ pub(in crate::keeper) async fn run(
         Ok(meeting) => meeting,
         Err(over) => return over,
     };
-    let mut talk =
-        Talk { config, events, reader, writer, room, meeting, open: None, watching: None };
+    let mut talk = Talk { config, events, reader, writer, room, meeting, open: None, under_way };
     match talk.all(asks).await {
         Ok(()) => Over::Stopped,
         Err(over) => over,
@@ -99,11 +99,19 @@ async fn greeted(
     Ok(Meeting { keeper, client, challenge: greeting.challenge })
 }
 
-/// A wait for news that is under way.
-#[derive(Clone, Copy, Debug)]
-struct Watching {
-    /// Who asked; `None`: the client itself.
-    tag: Option<u64>,
+/// What was asked and is not answered yet.
+#[derive(Debug, Default)]
+pub(in crate::keeper) struct UnderWay {
+    ask: Option<u64>,
+    /// A wait for news; its asker may be the client itself.
+    watch: Option<Option<u64>>,
+}
+
+impl UnderWay {
+    /// Whose answers will not come any more.
+    pub(in crate::keeper) fn lost(self) -> impl Iterator<Item = u64> {
+        self.ask.into_iter().chain(self.watch.flatten())
+    }
 }
 
 pub(super) struct Talk<'a> {
@@ -115,7 +123,7 @@ pub(super) struct Talk<'a> {
     meeting: Meeting,
     /// What the mailbox was like when it was opened; `None`: nothing is open, or a drop-box.
     pub(super) open: Option<MailboxState>,
-    watching: Option<Watching>,
+    under_way: &'a mut UnderWay,
 }
 
 /// An answer, or the end of the stream.
@@ -132,13 +140,13 @@ impl Talk<'_> {
             Err(_) => self.tell(ClientEvent::Up(None)).await?,
         }
         loop {
-            let idle = self.watching.is_none() && self.open.is_some();
+            let idle = self.under_way.watch.is_none() && self.open.is_some();
             tokio::select! {
                 ask = asks.recv() => match ask {
                     Some(ask) => self.ask(ask).await?,
                     None => return Ok(()),
                 },
-                reply = timeout(ANSWER, self.reader.next(&self.room)), if self.watching.is_some() => {
+                reply = timeout(ANSWER, self.reader.next(&self.room)), if self.under_way.watch.is_some() => {
                     let reply = reply.map_err(|_| Over::Silent)??.bytes;
                     self.news(&reply).await?;
                 }
@@ -160,17 +168,17 @@ impl Talk<'_> {
         if let Wish::Watch { after, drops } = wish {
             return self.watch(Some(tag), Some((after, drops))).await;
         }
-        match self.grant(wish).await {
-            Ok(result) => self.answer(tag, result).await,
+        self.under_way.ask = Some(tag);
+        let result = match self.grant(wish).await {
             Err(Over::Lied(lie)) => {
+                self.under_way.ask = None;
                 self.answer(tag, Err(Failure::Lie(lie))).await?;
-                Err(Over::Lied(lie))
+                return Err(Over::Lied(lie));
             }
-            Err(over) => {
-                self.answer(tag, Err(Failure::Lost)).await?;
-                Err(over)
-            }
-        }
+            result => result?,
+        };
+        self.under_way.ask = None;
+        self.answer(tag, result).await
     }
 
     /// One request and its answer. A keeper that has no time is asked again after what it said.
@@ -181,7 +189,7 @@ impl Talk<'_> {
         }
         for _ in 0..LATER_TRIES {
             frames::write(&mut self.writer, &bytes).await?;
-            if self.watching.is_some() {
+            if self.under_way.watch.is_some() {
                 let news = self.reply().await?;
                 self.news(&news).await?;
             }
@@ -262,17 +270,17 @@ impl Talk<'_> {
         let (after, drops) = known.or(seen).unwrap_or_default();
         let request = KeeperRequest::Watch { after, drops }.to_bytes();
         frames::write(&mut self.writer, &request).await?;
-        if self.watching.is_some() {
+        if self.under_way.watch.is_some() {
             let news = self.reply().await?;
             self.news(&news).await?;
         }
-        self.watching = Some(Watching { tag });
+        self.under_way.watch = Some(tag);
         Ok(())
     }
 
     /// The answer to a wait for news has come.
     async fn news(&mut self, reply: &[u8]) -> Result<(), Over> {
-        let Some(Watching { tag }) = self.watching.take() else { return Ok(()) };
+        let Some(tag) = self.under_way.watch else { return Ok(()) };
         let reply = KeeperReply::from_bytes(reply).map_err(|_| Lie::Answer)?;
         let result = match reply {
             KeeperReply::Newest { cursor, drops } => {
@@ -289,6 +297,7 @@ impl Talk<'_> {
             KeeperReply::Later { .. } | KeeperReply::Unavailable => Err(Failure::Unavailable),
             _ => return Err(Lie::Answer.into()),
         };
+        self.under_way.watch = None;
         match tag {
             Some(tag) => self.answer(tag, result).await,
             None => Ok(()),

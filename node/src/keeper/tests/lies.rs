@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
 use super::{key, mailbox};
-use crate::keeper::client::talk::{self, Over};
+use crate::keeper::client::talk::{self, Over, UnderWay};
 use crate::keeper::client::{
     Access, Ask, ClientConfig, ClientEvent, Failure, Lie, Told, Wish, direct,
 };
@@ -92,8 +92,10 @@ async fn talked(
     let (events, mut heard) = mpsc::channel(16);
     assert!(asks.send(Ask { tag: 7, wish }).await.is_ok());
     let client = TransportKey::from_bytes([2; 32]);
+    let mut under_way = UnderWay::default();
     let talking = async {
-        let over = talk::run(&mut config, &mut asked, &events, own.compat(), client).await;
+        let over =
+            talk::run(&mut config, &mut asked, &events, own.compat(), client, &mut under_way).await;
         drop(events);
         over
     };
