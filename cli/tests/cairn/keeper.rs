@@ -138,8 +138,9 @@ async fn s4_what_a_keeper_acknowledged_is_there_after_it_was_killed() {
 
     // Put one after the other until the keeper is killed in between.
     let mut acknowledged: Vec<u32> = Vec::new();
+    let (enough, is_enough) = std::sync::mpsc::channel();
     let killing = tokio::task::spawn_blocking(move || {
-        std::thread::sleep(Duration::from_millis(400));
+        is_enough.recv().unwrap();
         keeper.signal("-KILL");
     });
     for number in 0.. {
@@ -147,6 +148,9 @@ async fn s4_what_a_keeper_acknowledged_is_there_after_it_was_killed() {
             Ok(Told::Put(puttings)) => {
                 assert!(matches!(puttings[0], Putting::Stored(_)));
                 acknowledged.push(number);
+                if number == 20 {
+                    enough.send(()).unwrap();
+                }
             }
             other => {
                 assert_eq!(other, Err(Failure::Lost));
@@ -155,7 +159,7 @@ async fn s4_what_a_keeper_acknowledged_is_there_after_it_was_killed() {
         }
     }
     killing.await.unwrap();
-    assert!(!acknowledged.is_empty());
+    assert!(acknowledged.len() > 20);
 
     let mut keeper = Running::start(&home, &listen);
     let code = json(&home, &["keeper", "invite"])["code"].as_str().unwrap().to_owned();
