@@ -106,9 +106,9 @@ impl Guest {
     async fn ask(&mut self, wish: Wish) -> Result<Told, Failure> {
         assert!(self.0.send(Ask { tag: 1, wish }).await.is_ok());
         loop {
-            match timeout(PATIENCE, self.1.recv()).await.unwrap().unwrap() {
-                ClientEvent::Answer { result, .. } => return result,
-                _ => {}
+            let event = timeout(PATIENCE, self.1.recv()).await.unwrap().unwrap();
+            if let ClientEvent::Answer { result, .. } = event {
+                return result;
             }
         }
     }

@@ -11,9 +11,7 @@ use cairn_crdt::document::sealing::{Envelope, SealedContent};
 use cairn_crdt::epoch::secret::{EpochSecret, Mint};
 use cairn_crdt::epoch::welcome::Keys;
 use cairn_crdt::id::{ControlKey, DeviceId, GroupId};
-use cairn_crdt::limits::{
-    KEEPER_MESSAGE_BYTES, MESSAGE_BYTES, PAYLOAD_BYTES, SEALED_BOX_BYTES,
-};
+use cairn_crdt::limits::{KEEPER_MESSAGE_BYTES, MESSAGE_BYTES, PAYLOAD_BYTES, SEALED_BOX_BYTES};
 use cairn_crdt::log::entry::{Control, Header, Kind};
 use cairn_crdt::log::frontier::Frontier;
 use cairn_crdt::log::run::{Entry, Run};

@@ -137,7 +137,9 @@ pub(super) const PING_EVERY: Duration = Duration::from_secs(30);
 /// Between two exchanges of addresses and protocols.
 pub(super) const IDENTIFY_EVERY: Duration = Duration::from_secs(300);
 
-/// How long a client may be silent when it is its turn.
+/// How long a client that has proved nothing may be silent.
+pub(super) const STRANGERS_SILENCE: Duration = Duration::from_secs(60);
+/// How long another may be silent when it is its turn.
 pub(super) const SILENCE: Duration = Duration::from_secs(150);
 /// How long one message may take to come once its length is known, or to be written.
 pub(super) const MESSAGE_TIME: Duration = Duration::from_secs(120);

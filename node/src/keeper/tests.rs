@@ -199,16 +199,18 @@ async fn m3_one_connection_that_asks_too_much_is_put_off() {
         put_off += u32::from(matches!(reply, KeeperReply::Later { millis: 1.. }));
     }
     assert!((4..=7).contains(&put_off), "{put_off}");
-    // What was given counts as well.
+    // Another connection has a rate of its own, and what it was given counts as well.
     let mut other = Raw::connect(&house, 60).await;
     let open = open(&other.meeting);
     assert!(matches!(other.ask(&open).await, KeeperReply::Opened(_)));
-    for _ in 0..2 {
-        assert!(matches!(
-            other.ask(&KeeperRequest::Renew(List::default())).await,
-            KeeperReply::Unknown(_)
-        ));
-    }
+    assert!(matches!(other.ask(&put(&[1], 8000)).await, KeeperReply::Put(_)));
+    let get = KeeperRequest::Get { after: Cursor::START, bytes: u32::MAX };
+    let mut third = Raw::connect(&house, 61).await;
+    let proof = third.meeting.prove_access(&key(2), mailbox());
+    let generation = Generation(1);
+    third.ask(&KeeperRequest::Open { mailbox: mailbox(), generation, proof }).await;
+    assert!(matches!(third.ask(&get).await, KeeperReply::Records { .. }));
+    assert!(matches!(third.ask(&get).await, KeeperReply::Later { millis: 1.. }));
 }
 
 #[tokio::test]
@@ -229,5 +231,5 @@ async fn who_does_not_read_is_not_waited_for_and_holds_up_nobody() {
     let silent = Raw::connect(&house, 61).await;
     let began = tokio::time::Instant::now();
     assert_eq!(silent.ending().await, Ending::Stalled);
-    assert!(began.elapsed() >= policy::SILENCE.saturating_sub(Duration::from_secs(1)));
+    assert!(began.elapsed() >= policy::STRANGERS_SILENCE.saturating_sub(Duration::from_secs(1)));
 }

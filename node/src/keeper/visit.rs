@@ -1,6 +1,7 @@
 //! One stream of a client: greeting, then request and answer, one after the other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cairn_crdt::id::TransportKey;
 use cairn_crdt::limits::KEEPER_MESSAGE_BYTES;
@@ -109,7 +110,7 @@ impl<R: AsyncRead + Unpin> Guest<R> {
             let room = self.house.rooms.of(self.visit.place);
             let Message { bytes: message, room: taken } = match early.take() {
                 Some(message) => message,
-                None => timeout(policy::SILENCE, self.reader.next(&room))
+                None => timeout(self.patience(), self.reader.next(&room))
                     .await
                     .map_err(|_| Ending::Stalled)??,
             };
@@ -139,10 +140,17 @@ impl<R: AsyncRead + Unpin> Guest<R> {
             self.count(&reply)?;
             let reply = reply.to_bytes();
             let bytes = u64::try_from(reply.len()).unwrap_or(u64::MAX);
-            self.bucket.spend(bytes);
             self.house.metrics.bytes_out.add(bytes);
             frames::write(writer, &reply).await?;
             drop(taken);
+        }
+    }
+
+    /// How long the client may be silent.
+    const fn patience(&self) -> Duration {
+        match self.visit.place {
+            Place::Outside => policy::STRANGERS_SILENCE,
+            Place::Mailbox { .. } | Place::Drop { .. } => policy::SILENCE,
         }
     }
 
