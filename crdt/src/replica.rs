@@ -10,6 +10,7 @@
 //! alone; nothing leaves before it is written; nothing that a peer sends panics.
 
 mod acts;
+mod allowance;
 mod author;
 mod confirming;
 pub mod council;
@@ -168,6 +169,7 @@ impl Replica {
             Input::Timer(Timer::Tick) => {
                 self.tick(now, &mut out);
                 self.confirm_erasures(now, &mut out);
+                self.resume_rewriting(now);
                 self.rotate_prekey(now, rng, &mut out);
                 self.sweep(now, &mut out);
             }

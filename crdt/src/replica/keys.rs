@@ -24,6 +24,8 @@ use crate::time::Timestamp;
 const WELCOMED_ENTRIES: usize = 4096;
 /// Devices admitted lately whose epochs are looked after (K3).
 const WARDS: usize = 32;
+/// Epochs that a device mints in a day because the one in use may have leaked (K2).
+const LEAK_MINTS: u32 = 8;
 /// Secrets that are held although no entry that is held mints their epoch (K6).
 const UNNAMED_EPOCHS: usize = 1024;
 
@@ -44,7 +46,11 @@ impl Replica {
         if let Some(epoch) = self.chosen.get(&audience) {
             return Ok(*epoch);
         }
-        let epoch = match self.usable(audience) {
+        let usable = match self.usable(audience) {
+            Some(epoch) => Some(epoch),
+            None => self.all_the_same(now, audience, out),
+        };
+        let epoch = match usable {
             Some(epoch) => epoch,
             None => {
                 let recipients = self.recipients(audience);
@@ -106,7 +112,30 @@ impl Replica {
     /// The epoch that a writer would use for an audience, of those that are held (K2).
     pub(crate) fn usable(&self, audience: Audience) -> Option<EpochId> {
         let readers: BTreeSet<DeviceId> = self.recipients(audience).into_keys().collect();
-        let leaks = self.leaks(audience, &readers);
+        self.best_of(audience, &readers, &self.leaks(audience, &readers))
+    }
+
+    /// The epoch that would be used if nothing could have leaked it, once so many were minted for
+    /// that reason today: any member can claim at any time to have handed on what is in use, and
+    /// one who means to hand it on needs no entry for it.
+    fn all_the_same(
+        &mut self,
+        now: Timestamp,
+        audience: Audience,
+        out: &mut Outcome,
+    ) -> Option<EpochId> {
+        let readers: BTreeSet<DeviceId> = self.recipients(audience).into_keys().collect();
+        let leaked = self.best_of(audience, &readers, &[])?;
+        out.persona_changed = true;
+        (!self.persona.leaked.take(now, LEAK_MINTS)).then_some(leaked)
+    }
+
+    fn best_of(
+        &self,
+        audience: Audience,
+        readers: &BTreeSet<DeviceId>,
+        leaks: &[(u32, Option<EpochId>)],
+    ) -> Option<EpochId> {
         let went_further = |mint: &Mint, seen: u32| {
             let other = leaks.iter().find(|(_, of)| *of != Some(mint.epoch));
             other.is_some_and(|(leaked, _)| *leaked >= seen)
@@ -118,13 +147,13 @@ impl Replica {
             let seen = self.set.slot(id)?.seen;
             let fits = mint.audience == audience
                 && readers.contains(&minter)
-                && mint.is_for_exactly(&readers)
+                && mint.is_for_exactly(readers)
                 && self.authority.counting(&self.set, id).counts()
                 && !went_further(mint, seen)
                 && self.minted(mint.epoch).is_some_and(|(for_whom, _)| for_whom == audience);
             fits.then_some((mint, seen))
         });
-        self.keyring.choose(counted, audience, &readers)
+        self.keyring.choose(counted, audience, readers)
     }
 
     /// Mints an epoch and keeps its secret. The caller writes the entry that carries it.

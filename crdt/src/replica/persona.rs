@@ -7,6 +7,7 @@ use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::capability::grant::RootAct;
 use crate::capability::invite::Code;
 use crate::codec;
 use crate::crypto::agreement::SecretKey;
@@ -14,6 +15,7 @@ use crate::crypto::signing::SigningKey;
 use crate::epoch::keyring::KEPT_PREKEYS;
 use crate::id::{DeviceId, EntryId, GroupId, InviteId, MemberId, PublicKey, RequestId};
 use crate::identity::member::MemberKey;
+use crate::replica::allowance::Allowance;
 use crate::replica::prekeys::Help;
 use crate::replica::retention::Retention;
 use crate::replica::rollback::Rollback;
@@ -21,6 +23,11 @@ use crate::time::Timestamp;
 
 /// Bytes that a stored persona may have.
 const RECORD_BYTES: usize = 16 * 1024 * 1024;
+/// What a record begins with, before its version. One from before there were versions begins with
+/// the id of its group.
+const RECORD_MARK: &[u8] = b"cairn persona";
+/// The form of a record that this build writes.
+const RECORD_VERSION: u8 = 1;
 
 /// Where a replica stands in its group, as far as it knows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -70,6 +77,12 @@ pub(crate) struct Persona {
     pub(crate) owed: BTreeMap<DeviceId, BTreeSet<EntryId>>,
     /// Receipts signed so far (S6).
     pub(crate) receipts: u64,
+    /// The act of the council that this person signed last: no other with its predecessor (A10).
+    pub(crate) signed: Option<RootAct>,
+    /// Documents written again today because a replacement had voided them (A2).
+    pub(crate) rewritten: Allowance,
+    /// Epochs minted today because the one in use may have leaked (K2).
+    pub(crate) leaked: Allowance,
 }
 
 /// A prekey and since when it is in use: the one before it was in use until then.
@@ -95,6 +108,7 @@ pub(crate) struct Joining {
     pub(crate) words: String,
 }
 
+/// A record as it was before there were versions. Later ones go on where it ends.
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 struct Record {
     #[zeroize(skip)]
@@ -127,6 +141,14 @@ struct Record {
     receipts: u64,
 }
 
+/// What version 1 has besides.
+#[derive(Default, Serialize, Deserialize)]
+struct Since1 {
+    signed: Option<RootAct>,
+    rewritten: Allowance,
+    leaked: Allowance,
+}
+
 impl Persona {
     /// A new device of a member, with keys from `rng`.
     pub(crate) fn generate<R: CryptoRng>(
@@ -155,6 +177,9 @@ impl Persona {
             declined: BTreeSet::new(),
             owed: BTreeMap::new(),
             receipts: 0,
+            signed: None,
+            rewritten: Allowance::default(),
+            leaked: Allowance::default(),
         }
     }
 
@@ -228,12 +253,22 @@ impl Persona {
             owed: self.owed.clone(),
             receipts: self.receipts,
         };
-        Zeroizing::new(codec::encode(&record))
+        let since =
+            Since1 { signed: self.signed.clone(), rewritten: self.rewritten, leaked: self.leaked };
+        let parts = Zeroizing::new(codec::encode(&(&record, &since)));
+        let version = [RECORD_VERSION];
+        Zeroizing::new([RECORD_MARK, version.as_slice(), parts.as_slice()].concat())
     }
 
     /// From the encrypted store; `None` if the record cannot be read.
     pub(crate) fn from_record(bytes: &[u8]) -> Option<Self> {
-        let record: Record = codec::decode(bytes, RECORD_BYTES).ok()?;
+        let (record, since): (Record, Since1) = match bytes.strip_prefix(RECORD_MARK) {
+            None => (codec::decode(bytes, RECORD_BYTES).ok()?, Since1::default()),
+            Some(versioned) => match versioned.split_first()? {
+                (&RECORD_VERSION, parts) => codec::decode(parts, RECORD_BYTES).ok()?,
+                _ => return None,
+            },
+        };
         if record.prekeys.is_empty() {
             return None;
         }
@@ -273,6 +308,9 @@ impl Persona {
             declined: record.declined.clone(),
             owed: record.owed.clone(),
             receipts: record.receipts,
+            signed: since.signed,
+            rewritten: since.rewritten,
+            leaked: since.leaked,
         })
     }
 }
@@ -295,5 +333,7 @@ mod tests {
         assert_eq!(read.device_id(), persona.device_id());
         assert_eq!(read.to_record(), record);
         assert!(Persona::from_record(&record[1..]).is_none());
+        let later = [RECORD_MARK, &[RECORD_VERSION + 1], &record[RECORD_MARK.len() + 1..]].concat();
+        assert!(Persona::from_record(&later).is_none(), "of a version that is not known");
     }
 }

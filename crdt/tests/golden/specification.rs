@@ -9,8 +9,8 @@ use std::path::Path;
 const WITHIN: [&str; 1] = ["Step"];
 
 /// Forms that have no marked table.
-const UNMARKED: [&str; 7] =
-    ["Cut", "Draft", "Frontier", "code-text", "derived", "draft-text", "persona"];
+const UNMARKED: [&str; 8] =
+    ["Cut", "Draft", "Frontier", "code-text", "derived", "draft-text", "persona", "persona-1"];
 
 fn text() -> &'static str {
     include_str!("../../docs/protocol.md")
