@@ -48,6 +48,7 @@ impl Replica {
         let usual = if waiting { crate::replica::peers::ASK_MILLIS } else { RESYNC_MILLIS };
         for peer in self.peers.due(now, usual).into_iter().take(SYNC_AT_ONCE) {
             if self.standing_of(&peer).is_none() {
+                self.peers.calm(&peer);
                 continue;
             }
             let protocol = if waiting { Protocol::Join } else { Protocol::Sync };

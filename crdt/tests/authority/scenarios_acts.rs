@@ -179,7 +179,12 @@ fn c5_who_lacks_the_ability_neither_restores_nor_erases_nor_confirms() {
     assert!(!answer.authority.erased(&third).unwrap().final_);
     assert!(!answer.authority.erased(&of_reader).unwrap().final_);
     confirm(&mut group, "cleo", cleo);
-    assert!(group.answer().authority.erased(&third).unwrap().final_);
+    // A moderator is high enough.
+    let by_ann = erase(&mut group, "ann", ann, of_reader);
+    group.say("ann", ann, &Control::ConfirmErase(ConfirmErase { erase: by_ann }));
+    let answer = group.answer();
+    assert!(answer.authority.erased(&third).unwrap().final_);
+    assert!(answer.authority.erased(&of_reader).unwrap().final_);
 }
 
 /// What a suspended or void act of erasure or restoring does: nothing. A suspended hide holds (A7).
