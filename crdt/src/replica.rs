@@ -169,7 +169,7 @@ impl Replica {
             Input::Timer(Timer::Tick) => {
                 self.tick(now, &mut out);
                 self.confirm_erasures(now, &mut out);
-                self.resume_rewriting(now);
+                self.resume_rewriting(now, &mut out);
                 self.rotate_prekey(now, rng, &mut out);
                 self.sweep(now, &mut out);
             }
@@ -181,6 +181,7 @@ impl Replica {
         let synced = std::mem::take(&mut self.synced);
         if synced {
             self.caught_up(&mut out);
+            self.follow_erasures(&mut out);
         }
         if synced && std::mem::take(&mut self.introduction_due) {
             // A newcomer writes its first entry when it holds what the others do: under the epoch

@@ -27,8 +27,17 @@ impl Allowance {
         left
     }
 
+    /// Whether it was used up and is given anew: once for each time that it was.
+    pub(crate) fn renew(&mut self, now: Timestamp, limit: u32) -> bool {
+        let due = self.used >= limit && self.is_over(now);
+        if due {
+            *self = Self { since: now, used: 0 };
+        }
+        due
+    }
+
     /// Whether its day is over: also if the clock was set back.
-    pub(crate) const fn is_over(&self, now: Timestamp) -> bool {
+    const fn is_over(&self, now: Timestamp) -> bool {
         now.since(self.since) >= DAY_MILLIS || now.as_millis() < self.since.as_millis()
     }
 }

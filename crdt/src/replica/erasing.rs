@@ -64,7 +64,8 @@ impl Replica {
     }
 
     /// An entry that a final erasure names goes if it changes the erased document. Of what was not
-    /// read that cannot be told: it goes as well, unless it may be of a shared document.
+    /// read that cannot be told: it goes as well, unless it may be of a shared document that is still
+    /// to come.
     fn drop_named(&mut self, document: Option<DocumentId>, entry: EntryId, out: &mut Outcome) {
         if self.erased.contains(&entry) {
             return;
@@ -75,13 +76,21 @@ impl Replica {
                 let known = self.documents.get(&of).and_then(|known| known.created);
                 known.is_none() && !self.may_be_shared(&entry)
             }
-            (None, _) => !self.may_be_shared(&entry),
+            (None, _) => !self.may_be_shared(&entry) || self.stays_closed(&entry),
         };
         if goes {
             self.drop_payload(entry, out);
         } else {
             self.documents.doubt(&entry);
         }
+    }
+
+    /// Whether the payload of an entry is here and nothing is in sight that opens it, though the shared
+    /// documents have come: what is sealed there is not theirs.
+    fn stays_closed(&self, entry: &EntryId) -> bool {
+        let shared = self.documents.of_kind(DocumentKind::Agreement).next().is_some();
+        let unread = self.documents.unread().contains_key(entry);
+        shared && unread && !self.welcomed.contains_key(entry)
     }
 
     /// Whether an entry could change a shared document: its grant, in the clear, says so.

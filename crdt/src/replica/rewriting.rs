@@ -33,8 +33,9 @@ impl Replica {
     }
 
     /// What had to wait for another day has its turn.
-    pub(crate) fn resume_rewriting(&mut self, now: Timestamp) {
-        if self.persona.rollback.is_behind() && self.persona.rewritten.is_over(now) {
+    pub(crate) fn resume_rewriting(&mut self, now: Timestamp, out: &mut Outcome) {
+        if self.persona.rewritten.renew(now, REWRITTEN_DAILY) {
+            out.persona_changed = true;
             self.resume_again();
         }
     }

@@ -69,11 +69,6 @@ pub(crate) struct Rollback {
 }
 
 impl Rollback {
-    /// Whether something is still to be written again.
-    pub(crate) fn is_behind(&self) -> bool {
-        !self.again.is_empty()
-    }
-
     /// The persona is another device from now on.
     pub(crate) fn moved(&mut self, from: DeviceId) {
         self.overtaken = None;
