@@ -118,8 +118,16 @@ impl Replica {
             let shared = |(_, kind): (EntryId, DocumentKind)| kind.is_shared();
             let known = self.documents.get(&document);
             let shared = known.and_then(|known| known.created).is_some_and(shared);
-            if !shared && !self.erased.contains(&created) {
+            if shared {
+                continue;
+            }
+            if !self.erased.contains(&created) {
                 self.documents.touch(document);
+                continue;
+            }
+            // What is named may have come since, or this device was started again.
+            for entry in changes {
+                self.drop_named(Some(document), entry, out);
             }
         }
     }
