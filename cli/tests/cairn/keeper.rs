@@ -9,7 +9,7 @@ use cairn_crdt::codec::Bytes;
 use cairn_crdt::crypto::signing::SigningKey;
 use cairn_crdt::id::{AccessKey, ControlKey, MailboxId};
 use cairn_crdt::mailbox::message::{NewRecord, Putting};
-use cairn_crdt::mailbox::{Cursor, Generation, KeeperCode};
+use cairn_crdt::mailbox::{Cursor, KeeperCode};
 use cairn_node::clock;
 use cairn_node::keeper::client::{
     Access, Ask, ClientConfig, ClientEvent, Failure, KeeperClient, Told, Wish, direct,

@@ -196,9 +196,11 @@ pub fn sealed_parts(data: &[u8]) {
     }
 }
 
-/// The record of a persona, as the store keeps it; the group is in its first 32 bytes.
+/// The record of a persona, as the store keeps it; the group is in its first 32 bytes after the
+/// version, if there is one.
 pub fn persona(data: &[u8]) {
-    let Some(group) = data.first_chunk::<32>() else { return };
+    let record = data.strip_prefix(b"cairn persona").and_then(|versioned| versioned.get(1..));
+    let Some(group) = record.unwrap_or(data).first_chunk::<32>() else { return };
     let snapshot = |persona: &[u8]| Snapshot {
         group: GroupId::from_bytes(*group),
         persona: persona.to_vec().into(),

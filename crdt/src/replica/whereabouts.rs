@@ -28,7 +28,7 @@ const ASKED_KEYS: usize = 256;
 
 /// What this device has told, and whom it looks for.
 #[derive(Default)]
-pub(crate) struct Whereabouts {
+pub(crate) struct Lookout {
     told: Option<(EpochId, Day, Vec<Vec<u8>>)>,
     /// When each device was looked for last.
     looked: BTreeMap<DeviceId, Timestamp>,
@@ -53,23 +53,23 @@ impl Replica {
         let Some((epoch, secret)) = self.discovery() else { return };
         let today = Day::of(now);
         let told = Some((epoch, today, self.addresses.clone()));
-        if self.whereabouts.told != told && !self.addresses.is_empty() {
+        if self.lookout.told != told && !self.addresses.is_empty() {
             let key = secret.key(today, self.device());
             let counter = now.as_millis();
             let device = &self.persona.device;
             let value = secret.seal(rng, today, device, counter, &self.addresses);
             out.effect(Effect::Tell { key, value });
-            self.whereabouts.told = told;
+            self.lookout.told = told;
         }
-        if now < self.whereabouts.next {
+        if now < self.lookout.next {
             return;
         }
-        self.whereabouts.next = now.after(LOOK_MILLIS);
+        self.lookout.next = now.after(LOOK_MILLIS);
         for device in self.unmet(now) {
-            self.whereabouts.looked.insert(device, now);
+            self.lookout.looked.insert(device, now);
             for day in Day::around(now) {
                 let key = secret.key(day, device);
-                let asked = &mut self.whereabouts.asked;
+                let asked = &mut self.lookout.asked;
                 while asked.len() >= ASKED_KEYS {
                     asked.pop_first();
                 }
@@ -81,17 +81,17 @@ impl Replica {
 
     /// Something stands where this device looked.
     pub(crate) fn whereabouts_found(&mut self, key: [u8; 32], value: &[u8], out: &mut Outcome) {
-        let Some((device, day)) = self.whereabouts.asked.get(&key).copied() else { return };
+        let Some((device, day)) = self.lookout.asked.get(&key).copied() else { return };
         let Some((_, secret)) = self.discovery() else { return };
         let Ok(found) = secret.open(day, device, value) else { return };
-        let newer = self.whereabouts.newest.get(&device).is_none_or(|held| *held < found.counter);
+        let newer = self.lookout.newest.get(&device).is_none_or(|held| *held < found.counter);
         let Some(transport) = self.authority.device(&device).map(|device| device.transport) else {
             return;
         };
         let addresses: Vec<Vec<u8>> =
             found.addresses.iter().map(|address| address.as_slice().to_vec()).collect();
         if newer && !addresses.is_empty() {
-            self.whereabouts.newest.insert(device, found.counter);
+            self.lookout.newest.insert(device, found.counter);
             out.effect(Effect::Seek { peer: transport, addresses });
         }
     }
@@ -110,7 +110,7 @@ impl Replica {
         let devices: BTreeSet<DeviceId> =
             members.flat_map(|(_, standing)| standing.devices.iter().copied()).collect();
         let looked =
-            |device: &DeviceId| self.whereabouts.looked.get(device).copied().unwrap_or_default();
+            |device: &DeviceId| self.lookout.looked.get(device).copied().unwrap_or_default();
         let mut unmet: Vec<DeviceId> = devices
             .into_iter()
             .filter(|device| now.since(looked(device)) >= LOOK_AGAIN_MILLIS)
