@@ -12,6 +12,7 @@
 mod acts;
 mod allowance;
 mod author;
+pub mod bundles;
 mod confirming;
 pub mod council;
 mod denials;
@@ -176,6 +177,7 @@ impl Replica {
             Input::Keeper { keeper, event } => {
                 self.keeper_event(now, rng, keeper, event, &mut out);
             }
+            Input::Bundle { records } => self.unpack(now, &records, &mut out),
             Input::Found { key, value } => self.whereabouts_found(key, &value, &mut out),
             Input::Timer(Timer::Tick) => {
                 self.tick(now, &mut out);

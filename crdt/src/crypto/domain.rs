@@ -24,6 +24,8 @@ pub const CODE: &str = "cairn 2026 v1 code";
 pub const REQUEST: &str = "cairn 2026 v1 request";
 /// Gossip topic of a group (S3).
 pub const TOPIC: &str = "cairn 2026 v1 topic";
+/// The name under which bundles are sealed (S5).
+pub const BUNDLE: &str = "cairn 2026 v1 bundle";
 /// Id of a gossiped message (S3).
 pub const GOSSIP: &str = "cairn 2026 v1 gossip";
 /// Record id (M1).

@@ -19,6 +19,7 @@ const FULL_BYTES: usize = 256 * 1024;
 const RECORD_ROOM: usize = RUN_PAYLOAD_BYTES + 64 * 1024;
 
 /// Entries to be put at a keeper.
+#[derive(Clone)]
 pub struct Deposit {
     /// Entries that follow one another in one log, each up to an end of it.
     pub paths: Vec<Vec<EntryId>>,
@@ -41,17 +42,17 @@ pub struct Packed {
 }
 
 impl Deposit {
-    /// Makes the records. `read` gives entries as the store has them, in the order of the ids: what
-    /// it does not have is left out.
+    /// Makes the records, one after the other. `read` gives entries as the store has them, in the
+    /// order of the ids: what it does not have is left out. `give` takes each record.
     ///
     /// # Errors
-    /// Those of `read`.
+    /// Those of `read` and `give`.
     pub fn pack<E>(
         &self,
         now: Timestamp,
         mut read: impl FnMut(&[EntryId]) -> Result<Vec<Entry>, E>,
-    ) -> Result<Vec<Packed>, E> {
-        let mut packed = Vec::new();
+        mut give: impl FnMut(Packed) -> Result<(), E>,
+    ) -> Result<(), E> {
         let (mut runs, mut bytes) = (Vec::new(), 0_usize);
         for path in &self.paths {
             let mut rest = path.as_slice();
@@ -62,19 +63,18 @@ impl Deposit {
                 rest = rest.get(taken..).unwrap_or_default();
                 let size = codec::encode(&run).len();
                 if bytes.saturating_add(size) > RECORD_ROOM {
-                    packed.extend(self.close(now, std::mem::take(&mut runs)));
+                    self.close(now, std::mem::take(&mut runs)).map_or(Ok(()), &mut give)?;
                     bytes = 0;
                 }
                 bytes = bytes.saturating_add(size);
                 runs.push(run);
                 if bytes >= FULL_BYTES || runs.len() >= PARCEL_RUNS {
-                    packed.extend(self.close(now, std::mem::take(&mut runs)));
+                    self.close(now, std::mem::take(&mut runs)).map_or(Ok(()), &mut give)?;
                     bytes = 0;
                 }
             }
         }
-        packed.extend(self.close(now, runs));
-        Ok(packed)
+        self.close(now, runs).map_or(Ok(()), give)
     }
 
     fn close(&self, now: Timestamp, runs: Vec<Run>) -> Option<Packed> {

@@ -62,6 +62,7 @@ impl Replica {
                 Ok(()) => return,
                 Err(why) => Err(why),
             },
+            Command::Bundle => self.bundle(now, rng, out),
             Command::DismissKeeper { entry } => self.dismiss_keeper(now, entry, out),
             Command::Admit { request } => self.admit(now, rng, request, out),
             Command::Decline { request } => self.decline(request, out),

@@ -11,6 +11,7 @@ use crate::capability::invite::Code;
 use crate::crypto::signing::Signature;
 use crate::id::{DocumentId, EntryId, EpochId, MemberId, RecordId, RequestId, TransportKey};
 use crate::log::entry::Header;
+use crate::replica::bundles::{Bundle, Unpacked};
 use crate::replica::input::{
     CommandId, GossipToken, Load, Protocol, ResponseWord, SessionId, Timer, Wants,
 };
@@ -400,6 +401,8 @@ pub enum Reply {
     Entry(EntryId),
     /// An invite was made. The shell adds the addresses.
     Invite(Box<Code>),
+    /// What a bundle is made of. The shell packs and writes it.
+    Bundle(Box<Bundle>),
     /// An act of the council was signed; others have to sign it too.
     Draft(Box<Draft>),
 }
@@ -469,6 +472,8 @@ pub enum Event {
     Request(RequestId),
     /// The request to join was declined.
     Declined,
+    /// What became of records of a bundle.
+    Unpacked(Unpacked),
     /// A stream has brought all that the other end had.
     Synced {
         /// The other end.

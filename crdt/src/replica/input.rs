@@ -69,6 +69,11 @@ pub enum Input {
         /// What.
         event: KeeperEvent,
     },
+    /// Records of a bundle, as they stand in a file (S5).
+    Bundle {
+        /// In order.
+        records: Vec<Vec<u8>>,
+    },
     /// What stands under a key that was looked for: from strangers, so anything.
     Found {
         /// The key.
@@ -324,6 +329,8 @@ pub enum Command {
         /// The entry that says that the group uses it.
         entry: EntryId,
     },
+    /// Put together all that is held, for a file (S5).
+    Bundle,
     /// Leave the group.
     Leave,
     /// Synchronise with every connected peer now.

@@ -309,8 +309,13 @@ impl Community {
             }
             KeeperAsk::Deposit(deposit) => {
                 let store = &self.people[who].store;
-                let packed = deposit
-                    .pack(self.now, |ids| Ok::<_, std::convert::Infallible>(store.read(ids)))
+                let mut packed = Vec::new();
+                let read = |ids: &[_]| Ok::<_, std::convert::Infallible>(store.read(ids));
+                deposit
+                    .pack(self.now, read, |one| {
+                        packed.push(one);
+                        Ok(())
+                    })
                     .unwrap();
                 let Some(Some(Open::Mailbox(mailbox, at))) = keeper.open.get(&who) else {
                     panic!()

@@ -5,6 +5,7 @@
 #![expect(unreachable_pub, reason = "test code")]
 
 mod attacks;
+mod bundles;
 mod community;
 mod council;
 mod delivery;

@@ -144,18 +144,7 @@ impl Store {
     pub fn serve(&self, serve: Serve) -> Vec<Message> {
         match serve {
             Serve::Runs { entries, content } => {
-                let entries: Vec<Entry> = entries
-                    .into_iter()
-                    .map(|id| {
-                        let kept = &self.entries[&id];
-                        Entry {
-                            id,
-                            header: kept.header.clone(),
-                            payload: kept.payload.clone(),
-                            signature: kept.signature,
-                        }
-                    })
-                    .collect();
+                let entries = self.read(&entries);
                 let mut rest = entries.as_slice();
                 let mut messages = Vec::new();
                 while let Some((run, taken)) = Run::first_of(rest, content) {
