@@ -75,7 +75,7 @@ impl Replica {
             (Some(of), Some(document)) => of == document,
             (Some(of), None) => {
                 let known = self.documents.get(&of).and_then(|known| known.created);
-                known.is_none() && !self.may_be_shared(&entry)
+                known.is_none() && (!self.may_be_shared(&entry) || self.shared_came())
             }
             (None, _) => !self.may_be_shared(&entry) || self.stays_closed(&entry),
         };
@@ -89,9 +89,13 @@ impl Replica {
     /// Whether the payload of an entry is here and nothing is in sight that opens it, though the shared
     /// documents have come: what is sealed there is not theirs.
     fn stays_closed(&self, entry: &EntryId) -> bool {
-        let shared = self.documents.of_kind(DocumentKind::Agreement).next().is_some();
         let unread = self.documents.unread().contains_key(entry);
-        shared && unread && !self.welcomed.contains_key(entry)
+        self.shared_came() && unread && !self.welcomed.contains_key(entry)
+    }
+
+    /// Whether the creation of the shared document has been read: what changes another is known.
+    fn shared_came(&self) -> bool {
+        self.documents.of_kind(DocumentKind::Agreement).next().is_some()
     }
 
     /// Whether an entry could change a shared document: its grant, in the clear, says so.

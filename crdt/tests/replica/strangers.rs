@@ -339,7 +339,7 @@ fn s1_a_stranger_who_only_connects_keeps_nobody_awake() {
             Effect::Timer { at, .. } => Some(*at),
             _ => None,
         });
-        let next = timers.last();
+        let next = timers.max();
         c.perform(0, effects);
         next
     };
