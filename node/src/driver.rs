@@ -32,6 +32,7 @@ use persona::Persona;
 use timers::Wake;
 
 mod answer;
+mod bundle;
 mod desk;
 mod finding;
 mod founding;

@@ -9,7 +9,7 @@ use cairn_crdt::codec::{Bytes, List};
 use cairn_crdt::id::{GroupId, RecordId, TransportKey};
 use cairn_crdt::limits::REKEY_BYTES;
 use cairn_crdt::mailbox::Generation;
-use cairn_crdt::mailbox::deposit::Deposit;
+use cairn_crdt::mailbox::deposit::{Deposit, Packed};
 use cairn_crdt::mailbox::message::{HeldRecord, KeeperReply, KeeperRequest};
 use cairn_crdt::mailbox::shelf::Kept;
 use cairn_crdt::replica::effect::KeeperAsk;
@@ -273,8 +273,14 @@ fn pack(
     store: &dyn Store,
     group: GroupId,
     deposit: &Deposit,
-) -> Result<Vec<cairn_crdt::mailbox::deposit::Packed>, StorageError> {
-    deposit.pack(now, |ids| store.entries(group, ids, deposit.content))
+) -> Result<Vec<Packed>, StorageError> {
+    let mut packed = Vec::new();
+    let read = |ids: &[_]| store.entries(group, ids, deposit.content);
+    deposit.pack(now, read, |one| {
+        packed.push(one);
+        Ok(())
+    })?;
+    Ok(packed)
 }
 
 fn wish(request: KeeperRequest) -> Wish {

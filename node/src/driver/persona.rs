@@ -10,6 +10,7 @@ use cairn_crdt::capability::invite::{Code, Contact};
 use cairn_crdt::codec::{Bytes, List};
 use cairn_crdt::id::{GroupId, TransportKey};
 use cairn_crdt::limits;
+use cairn_crdt::replica::bundles::Unpacked;
 use cairn_crdt::replica::effect::{Effect, Event, Write};
 use cairn_crdt::replica::input::{Input, KeeperEvent, SessionEvent, SessionId};
 use cairn_crdt::replica::{Replica, ReplicaState};
@@ -47,6 +48,8 @@ pub(super) struct Persona {
     pub(super) keepers: Keepers,
     /// Where its members are told and looked for.
     pub(super) found: Found,
+    /// What became of the records of a bundle that were given last.
+    pub(super) unpacked: Option<Unpacked>,
     inputs: VecDeque<Input>,
     writes: Vec<Write>,
     effects: Vec<Effect>,
@@ -63,6 +66,7 @@ impl Persona {
             link: Link::default(),
             keepers: Keepers::default(),
             found: Found::default(),
+            unpacked: None,
             inputs: VecDeque::new(),
             writes: Vec::new(),
             effects: Vec::new(),
@@ -302,6 +306,7 @@ impl Persona {
             Event::Misbehaved { rule } => {
                 tracing::warn!(rule, "a peer sent what can never be good; it was dropped");
             }
+            Event::Unpacked(unpacked) => self.unpacked = Some(unpacked),
             Event::Standing { .. }
             | Event::Documents(_)
             | Event::Authority
