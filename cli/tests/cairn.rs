@@ -1,10 +1,12 @@
 //! The program as a person or a script meets it: its help, its errors, a store without a node, and
 //! a whole community of nodes.
 
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "test code")]
+#![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "test code")]
 
 #[path = "cairn/community.rs"]
 mod community;
+#[path = "cairn/keeper.rs"]
+mod keeper;
 #[path = "cairn/reference.rs"]
 mod reference;
 #[path = "cairn/store.rs"]

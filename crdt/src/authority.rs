@@ -322,6 +322,14 @@ impl Authority {
         })
     }
 
+    /// The highest grant that a member was ever validly given, whatever became of it.
+    #[must_use]
+    pub fn highest_ever(&self, member: &MemberId) -> Option<GrantId> {
+        let grants = self.grounds.grants.iter();
+        let own = grants.filter(|(_, granted)| granted.subject == *member && !granted.broken);
+        own.max_by_key(|(_, granted)| granted.rank).map(|(id, _)| *id)
+    }
+
     /// Whether a member was ever validly granted anything.
     #[must_use]
     pub fn was_member(&self, member: &MemberId) -> bool {

@@ -19,14 +19,12 @@ use crate::crypto::domain;
 use crate::crypto::signing::{Signature, SigningKey, verify};
 use crate::id::DeviceId;
 use crate::limits::{ADDRESS_BYTES, ADDRESSES, WHEREABOUTS_BYTES};
-use crate::time::Timestamp;
+use crate::time::{DAY_MILLIS, Timestamp};
 
 /// Bytes of the nonce in front of a record.
 const NONCE_BYTES: usize = 24;
 /// Bytes of a record before it is sealed: two of length, the whereabouts, zeroes.
 const OPENED_BYTES: usize = WHEREABOUTS_BYTES - NONCE_BYTES - TAG_BYTES;
-/// Milliseconds of a day.
-const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
 
 /// What members of a group have in common and others do not; another after every removal. Wiped when
 /// dropped; has no `Debug`.

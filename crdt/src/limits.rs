@@ -18,6 +18,8 @@ pub const EPOCH_DEVICES: usize = 1024;
 pub const HISTORY_EPOCHS: usize = 64;
 /// Devices of one member, and so of one cut.
 pub const MEMBER_DEVICES: usize = 64;
+/// Logs of one member that are kept (L8): of devices that live, and of those that are gone.
+pub const MEMBER_LOGS: usize = 256;
 /// Branches of a forked log that are kept (L8).
 pub const FORK_BRANCHES: usize = 64;
 /// Removals that one grant may cite (A3), hides that one restore may lift (C5).

@@ -10,6 +10,7 @@
 //! alone; nothing leaves before it is written; nothing that a peer sends panics.
 
 mod acts;
+mod allowance;
 mod author;
 mod confirming;
 pub mod council;
@@ -42,6 +43,7 @@ mod rewriting;
 mod rollback;
 mod sessions;
 pub mod snapshot;
+mod whereabouts;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -75,6 +77,7 @@ use peers::Peers;
 use persona::Persona;
 use posts::PendingEdit;
 use prekeys::Asked;
+use whereabouts::Lookout;
 
 /// Milliseconds between two looks at what is due.
 const TICK_MILLIS: u64 = 5_000;
@@ -145,6 +148,8 @@ pub struct Replica {
     last_shown: Option<FrontierDigest>,
     own_receipt: Option<Receipt>,
     keepers: Keepers,
+    /// Where members are told and looked for (M5).
+    lookout: Lookout,
 }
 
 impl Replica {
@@ -171,10 +176,13 @@ impl Replica {
             Input::Keeper { keeper, event } => {
                 self.keeper_event(now, rng, keeper, event, &mut out);
             }
+            Input::Found { key, value } => self.whereabouts_found(key, &value, &mut out),
             Input::Timer(Timer::Tick) => {
                 self.tick(now, &mut out);
+                self.tend_whereabouts(now, rng, &mut out);
                 self.tick_adding(now, &mut out);
                 self.confirm_erasures(now, &mut out);
+                self.resume_rewriting(now, &mut out);
                 self.rotate_prekey(now, rng, &mut out);
                 self.sweep(now, &mut out);
             }
@@ -186,6 +194,7 @@ impl Replica {
         let synced = std::mem::take(&mut self.synced);
         if synced {
             self.caught_up(&mut out);
+            self.follow_erasures(&mut out);
         }
         if synced && std::mem::take(&mut self.introduction_due) {
             // A newcomer writes its first entry when it holds what the others do: under the epoch

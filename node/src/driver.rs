@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::api::command::ApiError;
 use crate::config::{Ports, Way};
 use crate::keeper::client::Ask;
-use crate::network::{NetworkCommand, NetworkError, NetworkEvent};
+use crate::network::{FindingCommand, FindingEvent, NetworkCommand, NetworkError, NetworkEvent};
 use crate::storage::Store;
 use desk::Desk;
 use incoming::{Incoming, NetworkId};
@@ -33,6 +33,7 @@ use timers::Wake;
 
 mod answer;
 mod desk;
+mod finding;
 mod founding;
 pub mod incoming;
 mod keepers;
@@ -77,6 +78,10 @@ pub trait Networks: Send {
         keeper: TransportKey,
         addresses: Vec<Vec<u8>>,
     ) -> mpsc::Sender<Ask>;
+
+    /// Starts finding for a persona, under identities that are thrown away. Its events reach the
+    /// driver as [`Incoming::Finding`] with this id.
+    fn finding(&mut self, id: NetworkId, group: GroupId) -> mpsc::Sender<FindingCommand>;
 }
 
 /// How a driver reaches other nodes.
@@ -181,6 +186,15 @@ impl Driver {
                     persona.run(&mut self.desk, now);
                 }
             }
+            Incoming::Finding { group, finding, event } => {
+                if let Some(persona) = self.personas.get_mut(&group)
+                    && persona.found.id == finding
+                    && let FindingEvent::Found { key, value } = event
+                {
+                    persona.give(Input::Found { key, value });
+                    persona.run(&mut self.desk, now);
+                }
+            }
             Incoming::NetworkEnded { group, network } => {
                 if let Some(persona) = self.personas.get_mut(&group)
                     && persona.link.id == network
@@ -223,7 +237,9 @@ impl Driver {
             persona.finish(&mut self.desk, now);
             persona.link.send_waiting();
             persona.keepers.send_waiting();
+            persona.found.send_waiting();
             if let Some(contacts) = persona.keepers.moved() {
+                persona.found.use_keepers(contacts.clone());
                 persona.link.send(NetworkCommand::Keepers(contacts));
             }
             let wanted = persona.keepers.wanted();
@@ -234,6 +250,12 @@ impl Driver {
                     let group = persona.group;
                     let asks = connections.networks.keeper(id, group, keeper, addresses);
                     persona.keepers.started(keeper, id, asks);
+                }
+                if persona.found.is_wanted() {
+                    self.networks = self.networks.wrapping_add(1);
+                    let id = NetworkId(self.networks);
+                    let commands = connections.networks.finding(id, persona.group);
+                    persona.found.started(id, commands);
                 }
             }
             if self.desk.waits.concern(persona.group)

@@ -28,6 +28,8 @@ mod rates;
 mod service;
 pub mod storage;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod visit;
 
 use std::sync::{Arc, Mutex};
@@ -46,7 +48,7 @@ use self::policy::Limits;
 use self::rates::Rates;
 use self::service::{Announced, Service};
 use self::storage::Store;
-use self::visit::House;
+use self::visit::{House, Rooms};
 use crate::network::NetworkError;
 
 /// What a keeper needs to start.
@@ -103,6 +105,7 @@ impl Keeper {
             clock,
             jobs: sender,
             watched,
+            rooms: Rooms::default(),
             metrics: Arc::clone(&metrics),
         };
         let (tell, listening) = watch::channel(Vec::new());

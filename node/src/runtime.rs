@@ -33,7 +33,10 @@ use crate::config::{self, Way};
 use crate::driver::incoming::{Incoming, NetworkId};
 use crate::driver::{Connections, Driver, Networks, SEED_SETTING};
 use crate::keeper::client::{Access, Ask, ClientConfig, KeeperClient};
-use crate::network::{Network, NetworkCommand, NetworkConfig, NetworkError, to_keepers};
+use crate::network::{
+    Finding, FindingCommand, FindingConfig, Network, NetworkCommand, NetworkConfig, NetworkError,
+    to_keepers,
+};
 use crate::storage::{Home, SALT_FILE, StorageError, Store as _};
 
 pub use self::keeper::{KeeperOptions, KeeperReady, keep, keeper_invite, keeper_status};
@@ -355,6 +358,24 @@ impl Networks for Swarms {
             }
         });
         asks
+    }
+
+    fn finding(&mut self, finding: NetworkId, group: GroupId) -> mpsc::Sender<FindingCommand> {
+        let (sender, mut events) = mpsc::channel(EVENTS);
+        let mut random = [0; 32];
+        self.rng.fill_bytes(&mut random);
+        let config = FindingConfig { way: self.way, random };
+        let (commands, running) = Finding::start(config, sender);
+        let inbox = self.inbox.clone();
+        self.handle.spawn(running);
+        self.handle.spawn(async move {
+            while let Some(event) = events.recv().await {
+                if inbox.send(Incoming::Finding { group, finding, event }).await.is_err() {
+                    return;
+                }
+            }
+        });
+        commands
     }
 }
 

@@ -53,6 +53,9 @@ pub(crate) struct RunArgs {
     /// How many circuits its relay carries at a time
     #[arg(long, value_name = "NUMBER", default_value_t = RelayLimits::default().circuits)]
     relay_circuits: usize,
+    /// How many of these are one node's
+    #[arg(long, value_name = "NUMBER", default_value_t = RelayLimits::default().circuits_per_peer)]
+    relay_circuits_each: usize,
     /// For how many minutes a circuit lasts
     #[arg(long, value_name = "MINUTES", default_value_t = 120,
         value_parser = clap::value_parser!(u64).range(1..=100_000))]
@@ -108,9 +111,9 @@ async fn keep(setting: &Setting, args: RunArgs) -> Result<(), Failure> {
     let relay = RelayLimits {
         reservations: args.relay_reservations,
         circuits: args.relay_circuits,
+        circuits_per_peer: args.relay_circuits_each,
         duration: Duration::from_secs(args.relay_minutes.saturating_mul(60)),
         bytes: args.relay_bytes,
-        ..RelayLimits::default()
     };
     let limits = Limits {
         quota: args.quota,

@@ -33,8 +33,12 @@ fn text(paint: Paint, answer: &Value, running: bool) -> String {
             0 => String::new(),
             missing => format!(", {missing} still missing"),
         };
+        let stale = match answer::flag(group, "stale") {
+            true => ", stale: others have seen more than has come here",
+            false => "",
+        };
         text.push_str(&format!(
-            "\n{}  {}, {} entries{missing}, {}  {}",
+            "\n{}  {}, {} entries{missing}{stale}, {}  {}",
             paint.strong(&name),
             answer::text(group, "state"),
             answer::number(group, "entries"),

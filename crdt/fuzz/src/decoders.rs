@@ -11,11 +11,16 @@ use cairn_crdt::document::kinds::post::Imported;
 use cairn_crdt::document::sealing::{Envelope, SealedContent};
 use cairn_crdt::epoch::secret::{EpochSecret, Mint};
 use cairn_crdt::epoch::welcome::Keys;
-use cairn_crdt::id::{DeviceId, GroupId};
-use cairn_crdt::limits::{MESSAGE_BYTES, PAYLOAD_BYTES, SEALED_BOX_BYTES, WHEREABOUTS_BYTES};
+use cairn_crdt::id::{ControlKey, DeviceId, GroupId};
+use cairn_crdt::limits::{
+    KEEPER_MESSAGE_BYTES, MESSAGE_BYTES, PAYLOAD_BYTES, SEALED_BOX_BYTES, WHEREABOUTS_BYTES,
+};
 use cairn_crdt::log::entry::{Control, Header, Kind};
 use cairn_crdt::log::frontier::Frontier;
 use cairn_crdt::log::run::{Entry, Run};
+use cairn_crdt::mailbox::KeeperCode;
+use cairn_crdt::mailbox::access::SignedBy;
+use cairn_crdt::mailbox::message::{KeeperGreeting, KeeperReply, KeeperRequest};
 use cairn_crdt::replica::Replica;
 use cairn_crdt::replica::snapshot::Snapshot;
 use cairn_crdt::sync::message::{Introduction, JoinMessage, Message, Receipt, Request};
@@ -148,6 +153,35 @@ pub fn draft(data: &[u8]) {
     assert_eq!(signed.clone().sign(&key, group, &council, Some(last)), Ok(signed));
 }
 
+/// What a keeper and its client say to each other; the first byte says which of it.
+pub fn keeper(data: &[u8]) {
+    let Some((part, rest)) = data.split_first() else { return };
+    match part {
+        0 => drop(read::<KeeperGreeting>(rest, KEEPER_MESSAGE_BYTES)),
+        1 => {
+            let Some(request) = read::<KeeperRequest>(rest, KEEPER_MESSAGE_BYTES) else { return };
+            assert_eq!(KeeperRequest::from_bytes(rest), Ok(request.clone()));
+            if let KeeperRequest::Rotate(signed) = request {
+                let other = ControlKey::from_bytes([1; 32]);
+                assert!(signed.signer(other) != Ok(SignedBy::Control), "nobody has that key");
+            }
+        }
+        2 => drop(read::<KeeperReply>(rest, KEEPER_MESSAGE_BYTES)),
+        3 => {
+            let Some(code) = read::<KeeperCode>(rest, 8192) else { return };
+            assert!(KeeperCode::from_text(&code.to_text()).is_ok_and(|read| read == code));
+        }
+        _ => {
+            if let Ok(text) = std::str::from_utf8(rest)
+                && let Ok(code) = KeeperCode::from_text(text)
+            {
+                let normal: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+                assert_eq!(code.to_text(), normal.to_lowercase());
+            }
+        }
+    }
+}
+
 /// What is read once its seal is open; the first byte says what.
 pub fn sealed_parts(data: &[u8]) {
     let Some((part, rest)) = data.split_first() else { return };
@@ -162,9 +196,11 @@ pub fn sealed_parts(data: &[u8]) {
     }
 }
 
-/// The record of a persona, as the store keeps it; the group is in its first 32 bytes.
+/// The record of a persona, as the store keeps it; the group is in its first 32 bytes after the
+/// version, if there is one.
 pub fn persona(data: &[u8]) {
-    let Some(group) = data.first_chunk::<32>() else { return };
+    let record = data.strip_prefix(b"cairn persona").and_then(|versioned| versioned.get(1..));
+    let Some(group) = record.unwrap_or(data).first_chunk::<32>() else { return };
     let snapshot = |persona: &[u8]| Snapshot {
         group: GroupId::from_bytes(*group),
         persona: persona.to_vec().into(),

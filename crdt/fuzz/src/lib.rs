@@ -18,7 +18,7 @@ mod fixtures;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target. Each has a file in `fuzz_targets` and a folder in `corpus`.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 17] = [
     ("header", decoders::header),
     ("control", decoders::control),
     ("run", decoders::run),
@@ -28,6 +28,7 @@ pub const TARGETS: [Target; 16] = [
     ("request", decoders::request),
     ("code", decoders::code),
     ("draft", decoders::draft),
+    ("keeper", decoders::keeper),
     ("sealed_parts", decoders::sealed_parts),
     ("persona", decoders::persona),
     ("content", content::content),

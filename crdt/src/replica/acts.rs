@@ -77,6 +77,7 @@ impl Replica {
             Command::Extend { member, cut } => self.extend(now, &member, cut, out),
             Command::Pin { entry } => self.pin(now, &entry, out),
             Command::Unlink { device, last } => self.unlink(now, device, last, out),
+            Command::Cosign { act } => self.hand_on(now, *act, out),
             Command::Carry { act } => self.carry(now, *act, out),
             Command::Leave => self.leave(now, out),
             Command::Sync => {

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 
 use zeroize::Zeroizing;
 
+use crate::capability::draft::Draft;
+use crate::capability::grant::RootAction;
 use crate::capability::invite::Code;
 use crate::crypto::signing::Signature;
 use crate::id::{DocumentId, EntryId, EpochId, MemberId, RecordId, RequestId, TransportKey};
@@ -62,6 +64,18 @@ pub enum Effect {
     Disconnect {
         /// Who.
         peer: TransportKey,
+    },
+    /// Put this where members look for this device, in place of what was put before (M5).
+    Tell {
+        /// Under which key.
+        key: [u8; 32],
+        /// The record.
+        value: Vec<u8>,
+    },
+    /// Look what stands under a key; comes back as [`super::input::Input::Found`].
+    LookFor {
+        /// The key.
+        key: [u8; 32],
     },
     /// Ask something of a keeper, or of the shell about it.
     Keeper {
@@ -386,6 +400,8 @@ pub enum Reply {
     Entry(EntryId),
     /// An invite was made. The shell adds the addresses.
     Invite(Box<Code>),
+    /// An act of the council was signed; others have to sign it too.
+    Draft(Box<Draft>),
 }
 
 /// Why a command was refused, with a sentence for the person.
@@ -426,6 +442,12 @@ pub enum Refused {
     /// The group uses newer rules than this program.
     #[error("this group uses newer rules: update this program before you write")]
     UpdateNeeded,
+    /// This person has signed another act of the council in the place of this one: two would
+    /// freeze the root (A10).
+    #[error(
+        "A10: you have signed another act of the council that would take the place of this one"
+    )]
+    SignedAnother(Box<RootAction>),
     /// What is asked contradicts itself or the state.
     #[error("{0}")]
     Conflict(String),

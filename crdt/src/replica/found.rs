@@ -30,6 +30,7 @@ use crate::replica::persona::{Joining as PersonaJoining, Persona, ReplicaState};
 use crate::replica::posts::agreement_of;
 use crate::replica::prekeys::Asked;
 use crate::replica::snapshot::Snapshot;
+use crate::replica::whereabouts::Lookout;
 use crate::replica::{Damaged, Replica};
 use crate::sync::message::Request;
 use crate::time::Timestamp;
@@ -303,6 +304,7 @@ impl Replica {
             last_shown: None,
             own_receipt: None,
             keepers: Keepers::default(),
+            lookout: Lookout::default(),
             persona,
         }
     }

@@ -8,6 +8,7 @@ pub use crate::document::kinds::response::Word as ResponseWord;
 use crate::id::{DeviceId, DocumentId, EntryId, GrantId, MemberId, RequestId, TransportKey};
 use crate::log::entry::Header;
 use crate::mailbox::KeeperCode;
+use crate::replica::council::Cosigned;
 pub use crate::replica::keepers::KeeperEvent;
 use crate::time::Timestamp;
 
@@ -67,6 +68,13 @@ pub enum Input {
         keeper: TransportKey,
         /// What.
         event: KeeperEvent,
+    },
+    /// What stands under a key that was looked for: from strangers, so anything.
+    Found {
+        /// The key.
+        key: [u8; 32],
+        /// What stands there.
+        value: Vec<u8>,
     },
     /// A timer that the replica set has run out.
     Timer(Timer),
@@ -294,6 +302,12 @@ pub enum Command {
         device: DeviceId,
         /// Its last entry that counts; all that is held if not said.
         last: Option<EntryId>,
+    },
+    /// Hand on an act of the council that this person has just signed, once that is remembered; or
+    /// carry it, if enough have signed (A10).
+    Cosign {
+        /// From [`super::Replica::draft`] or [`super::Replica::cosign`].
+        act: Box<Cosigned>,
     },
     /// Carry an act of the council that enough have signed (A10).
     Carry {

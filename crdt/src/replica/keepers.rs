@@ -292,6 +292,11 @@ pub(crate) struct Keepers {
 }
 
 impl Keepers {
+    /// Whether the group uses none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.visits.is_empty()
+    }
+
     /// An entry came into the set.
     pub(crate) fn grow(&mut self, device: DeviceId, seq: u64, entry: EntryId) {
         for visit in self.visits.values_mut() {

@@ -7,6 +7,7 @@ use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::capability::grant::RootAct;
 use crate::capability::invite::Code;
 use crate::codec;
 use crate::crypto::agreement::SecretKey;
@@ -14,6 +15,7 @@ use crate::crypto::signing::SigningKey;
 use crate::epoch::keyring::KEPT_PREKEYS;
 use crate::id::{DeviceId, EntryId, EpochId, GroupId, InviteId, MemberId, PublicKey, RequestId};
 use crate::identity::member::MemberKey;
+use crate::replica::allowance::Allowance;
 use crate::replica::keepers::Letters;
 use crate::replica::prekeys::Help;
 use crate::replica::retention::Retention;
@@ -22,6 +24,11 @@ use crate::time::Timestamp;
 
 /// Bytes that a stored persona may have.
 const PERSONA_BYTES: usize = 16 * 1024 * 1024;
+/// What a record begins with, before its version. One from before there were versions begins with
+/// the id of its group.
+const RECORD_MARK: &[u8] = b"cairn persona";
+/// The form of a record that this build writes.
+const RECORD_VERSION: u8 = 1;
 
 /// Where a replica stands in its group, as far as it knows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -71,6 +78,12 @@ pub(crate) struct Persona {
     pub(crate) owed: BTreeMap<DeviceId, BTreeSet<EntryId>>,
     /// Receipts signed so far (S6).
     pub(crate) receipts: u64,
+    /// The act of the council that this person signed last: no other with its predecessor (A10).
+    pub(crate) signed: Option<RootAct>,
+    /// Documents written again today because a replacement had voided them (A2).
+    pub(crate) rewritten: Allowance,
+    /// Epochs minted today because the one in use may have leaked (K2).
+    pub(crate) leaked: Allowance,
     /// Epochs that open mailboxes and whose entries may still be to come, newest last (M2).
     pub(crate) mailbox_epochs: Vec<EpochId>,
     /// Letters from drop-boxes that are not answered yet (M2).
@@ -100,6 +113,7 @@ pub(crate) struct Joining {
     pub(crate) words: String,
 }
 
+/// A record as it was before there were versions. Later ones go on where it ends.
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 struct Record {
     #[zeroize(skip)]
@@ -130,9 +144,15 @@ struct Record {
     #[zeroize(skip)]
     owed: BTreeMap<DeviceId, BTreeSet<EntryId>>,
     receipts: u64,
-    #[zeroize(skip)]
+}
+
+/// What version 1 has besides.
+#[derive(Default, Serialize, Deserialize)]
+struct Since1 {
+    signed: Option<RootAct>,
+    rewritten: Allowance,
+    leaked: Allowance,
     mailbox_epochs: Vec<EpochId>,
-    #[zeroize(skip)]
     letters: Letters,
 }
 
@@ -164,6 +184,9 @@ impl Persona {
             declined: BTreeSet::new(),
             owed: BTreeMap::new(),
             receipts: 0,
+            signed: None,
+            rewritten: Allowance::default(),
+            leaked: Allowance::default(),
             mailbox_epochs: Vec::new(),
             letters: Letters::new(),
         }
@@ -244,15 +267,28 @@ impl Persona {
             declined: self.declined.clone(),
             owed: self.owed.clone(),
             receipts: self.receipts,
+        };
+        let since = Since1 {
+            signed: self.signed.clone(),
+            rewritten: self.rewritten,
+            leaked: self.leaked,
             mailbox_epochs: self.mailbox_epochs.clone(),
             letters: self.letters.clone(),
         };
-        Zeroizing::new(codec::encode(&record))
+        let parts = Zeroizing::new(codec::encode(&(&record, &since)));
+        let version = [RECORD_VERSION];
+        Zeroizing::new([RECORD_MARK, version.as_slice(), parts.as_slice()].concat())
     }
 
     /// From the encrypted store; `None` if the record cannot be read.
     pub(crate) fn from_record(bytes: &[u8]) -> Option<Self> {
-        let record: Record = codec::decode(bytes, PERSONA_BYTES).ok()?;
+        let (record, since): (Record, Since1) = match bytes.strip_prefix(RECORD_MARK) {
+            None => (codec::decode(bytes, PERSONA_BYTES).ok()?, Since1::default()),
+            Some(versioned) => match versioned.split_first()? {
+                (&RECORD_VERSION, parts) => codec::decode(parts, PERSONA_BYTES).ok()?,
+                _ => return None,
+            },
+        };
         if record.prekeys.is_empty() {
             return None;
         }
@@ -292,8 +328,11 @@ impl Persona {
             declined: record.declined.clone(),
             owed: record.owed.clone(),
             receipts: record.receipts,
-            mailbox_epochs: record.mailbox_epochs.clone(),
-            letters: record.letters.clone(),
+            signed: since.signed,
+            rewritten: since.rewritten,
+            leaked: since.leaked,
+            mailbox_epochs: since.mailbox_epochs,
+            letters: since.letters,
         })
     }
 }
@@ -316,5 +355,7 @@ mod tests {
         assert_eq!(read.device_id(), persona.device_id());
         assert_eq!(read.to_record(), record);
         assert!(Persona::from_record(&record[1..]).is_none());
+        let later = [RECORD_MARK, &[RECORD_VERSION + 1], &record[RECORD_MARK.len() + 1..]].concat();
+        assert!(Persona::from_record(&later).is_none(), "of a version that is not known");
     }
 }

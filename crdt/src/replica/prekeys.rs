@@ -43,6 +43,8 @@ const ASK_AGAIN_MILLIS: u64 = 3_600_000;
 const HELP_MILLIS: u64 = 86_400_000;
 /// Welcomes for one device in that time, by anybody, after which it is not helped further.
 const HELP_WELCOMES: u32 = 16;
+/// Epochs that each member hands to a device all the same: what others write may be junk.
+const HELP_ALWAYS: usize = 4;
 
 /// Whom this replica has asked for keys, and when. Members only.
 #[derive(Default)]
@@ -223,7 +225,7 @@ impl Replica {
             return Ok(());
         }
         let helped = self.persona.help.of(device, now);
-        if helped.welcomes >= HELP_WELCOMES {
+        if helped.welcomes >= HELP_WELCOMES && helped.epochs.len() >= HELP_ALWAYS {
             return Ok(());
         }
         let given = helped.epochs.clone();

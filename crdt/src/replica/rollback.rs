@@ -252,7 +252,11 @@ impl Replica {
         if waits || self.persona.state != ReplicaState::Member {
             return false;
         }
-        let Some(own) = self.persona.rollback.again.remove(&document) else { return false };
+        let Some(own) = self.persona.rollback.again.get(&document).cloned() else { return false };
+        if !self.may_write_again(now, &own, out) {
+            return false;
+        }
+        self.persona.rollback.again.remove(&document);
         out.persona_changed = true;
         let known = self.documents.get(&document).and_then(|known| known.created);
         let Some((created, kind)) = known else { return false };

@@ -48,6 +48,7 @@ impl Replica {
         let usual = if waiting { crate::replica::peers::ASK_MILLIS } else { RESYNC_MILLIS };
         for peer in self.peers.due(now, usual).into_iter().take(SYNC_AT_ONCE) {
             if self.standing_of(&peer).is_none() {
+                self.peers.calm(&peer);
                 continue;
             }
             let protocol = if waiting { Protocol::Join } else { Protocol::Sync };
@@ -303,16 +304,19 @@ impl Replica {
     /// Says what comes next on a stream whose ends have let each other in.
     pub(crate) fn advance(&mut self, now: Timestamp, id: SessionId, out: &mut Outcome) {
         let missing = self.documents.missing().len();
+        let doubtful = self.documents.doubtful().len();
         let Some(session) = self.peers.session(id) else { return };
         let (Some(_), Some(ours)) = (session.theirs, session.ours) else { return };
         if session.awaiting != Awaiting::Nothing || session.done_sent {
             return;
         }
         let worth = ours == Admittance::Member || self.persona.state == ReplicaState::Removed;
-        if missing > 0 && worth && session.missing_when_asked != Some(missing) {
-            session.missing_when_asked = Some(missing);
+        let wanted = missing.saturating_add(if session.equal { 0 } else { doubtful });
+        if wanted > 0 && worth && session.missing_when_asked != Some(wanted) {
+            session.missing_when_asked = Some(wanted);
             session.awaiting = Awaiting::Payloads;
-            let wanted = self.documents.missing().keys().copied();
+            let (missing, doubtful) = (self.documents.missing(), self.documents.doubtful());
+            let wanted = missing.keys().chain(doubtful.keys()).copied();
             let ranges = reconcile::ranges(&self.set, wanted);
             let ranges = List::<Range, WANTED_RANGES>::new(ranges).unwrap_or_default();
             out.send(id, &Message::WantPayloads(ranges));

@@ -9,7 +9,7 @@ use std::path::Path;
 const WITHIN: [&str; 1] = ["Step"];
 
 /// Forms that have no marked table.
-const UNMARKED: [&str; 11] = [
+const UNMARKED: [&str; 12] = [
     "Cut",
     "Draft",
     "Frontier",
@@ -20,6 +20,7 @@ const UNMARKED: [&str; 11] = [
     "draft-text",
     "keeper-code-text",
     "persona",
+    "persona-1",
     "record",
 ];
 

@@ -27,6 +27,8 @@ pub struct Person {
     pub store: Store,
     pub events: Vec<Event>,
     pub members: BTreeSet<TransportKey>,
+    /// Whom the node looks for, and where.
+    pub sought: BTreeMap<TransportKey, Vec<Vec<u8>>>,
     timer: Option<Timestamp>,
     heard: BTreeSet<Vec<u8>>,
 }
@@ -41,6 +43,8 @@ pub struct Community {
     links: BTreeSet<(usize, usize)>,
     pub(crate) inputs: VecDeque<(usize, Input)>,
     pub keepers: BTreeMap<TransportKey, crate::keeper::Keeper>,
+    /// What stands in the table that strangers keep.
+    pub told: BTreeMap<[u8; 32], Vec<u8>>,
     streams: BTreeMap<SessionId, (usize, usize, SessionId)>,
     gossiped: BTreeMap<GossipToken, (usize, usize, Vec<u8>)>,
     next: u64,
@@ -72,6 +76,7 @@ impl Community {
             links: BTreeSet::new(),
             inputs: VecDeque::new(),
             keepers: BTreeMap::new(),
+            told: BTreeMap::new(),
             streams: BTreeMap::new(),
             gossiped: BTreeMap::new(),
             next: 0,
@@ -88,6 +93,7 @@ impl Community {
             store: Store::default(),
             events: Vec::new(),
             members: BTreeSet::new(),
+            sought: BTreeMap::new(),
             timer: None,
             heard: BTreeSet::new(),
         };
@@ -364,7 +370,18 @@ impl Community {
                     self.moved.insert(who);
                 }
                 Effect::Keeper { keeper, ask } => self.ask_keeper(who, keeper, ask),
-                Effect::Seek { .. } | Effect::Forget { .. } => {}
+                Effect::Tell { key, value } => {
+                    self.told.insert(key, value);
+                }
+                Effect::LookFor { key } => {
+                    if let Some(value) = self.told.get(&key).cloned() {
+                        self.inputs.push_back((who, Input::Found { key, value }));
+                    }
+                }
+                Effect::Seek { peer, addresses } => {
+                    self.people[who].sought.insert(peer, addresses);
+                }
+                Effect::Forget { .. } => {}
             }
         }
     }

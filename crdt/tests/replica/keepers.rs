@@ -325,3 +325,42 @@ fn m1_a_keeper_that_is_taken_back_is_asked_no_more() {
     assert!(c.people[1].replica.keepers().is_empty());
     assert!(c.keepers[&keeper].open.is_empty());
 }
+
+/// Everyone is somewhere new.
+fn move_house(c: &mut Community, who: usize) -> Vec<u8> {
+    let address = vec![6, u8::try_from(who).unwrap()];
+    let addresses = vec![address.clone()];
+    c.inputs.push_back((who, Input::Listening { addresses }));
+    c.run();
+    address
+}
+
+#[test]
+fn m5_members_whose_addresses_all_changed_find_each_other() {
+    let (mut c, keeper) = apart(17, 2);
+    c.hang_up(keeper);
+    let addresses = [0, 1].map(|who| move_house(&mut c, who));
+    c.pass(1_200_000);
+    for (who, other) in [(0, 1), (1, 0)] {
+        let known = c.people[who].sought.get(&c.key(other));
+        assert_eq!(known, Some(&vec![addresses[other].clone()]), "{who}");
+    }
+}
+
+#[test]
+fn m5_a_removed_member_finds_nobody() {
+    let (mut c, keeper) = apart(18, 3);
+    c.remove(0, 2, CutChoice::FromTip);
+    c.settle();
+    c.hang_up(keeper);
+    c.told.clear();
+    for who in [0, 1, 2] {
+        c.people[who].sought.clear();
+        move_house(&mut c, who);
+    }
+    c.pass(1_200_000);
+    let found =
+        |c: &Community, who: usize, other: usize| c.people[who].sought.contains_key(&c.key(other));
+    assert!(found(&c, 0, 1) && found(&c, 1, 0));
+    assert!(!found(&c, 2, 0) && !found(&c, 2, 1));
+}

@@ -238,6 +238,8 @@ impl World {
             Effect::Seek { .. } | Effect::Forget { .. } => {}
             Effect::Persist(_)
             | Effect::Keeper { .. }
+            | Effect::Tell { .. }
+            | Effect::LookFor { .. }
             | Effect::Load(_)
             | Effect::Timer { .. }
             | Effect::Reply { .. }

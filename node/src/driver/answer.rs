@@ -54,6 +54,8 @@ pub(super) enum Then {
     Admitted(Option<MemberId>),
     /// The threads of an import of so many posts.
     Imported(usize),
+    /// The act of the council for the next to sign: what it does, and how many have to sign.
+    Draft { does: String, threshold: Option<u8> },
     /// Nothing.
     Done,
 }
@@ -358,9 +360,14 @@ impl Then {
                 }
                 json!({ "threads": threads, "posts": count })
             }
+            (Self::Draft { does, threshold }, Reply::Draft(draft)) => {
+                council::handed_on(&draft, &does, threshold)
+            }
             (_, Reply::Entry(entry)) => json!({ "entry": entry.to_string() }),
             (_, Reply::Document(document)) => json!({ "document": document.to_string() }),
-            (_, Reply::Documents(_) | Reply::Done | Reply::Invite(_)) => json!({}),
+            (_, Reply::Documents(_) | Reply::Done | Reply::Invite(_) | Reply::Draft(_)) => {
+                json!({})
+            }
         })
     }
 }

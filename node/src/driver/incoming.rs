@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 
 use crate::api::command::{Answer, ApiError, Request};
 use crate::keeper::client::ClientEvent;
-use crate::network::NetworkEvent;
+use crate::network::{FindingEvent, NetworkEvent};
 
 /// Where an answer goes. Whoever no longer waits for it costs nothing.
 pub type Answering = oneshot::Sender<Result<Answer, ApiError>>;
@@ -43,6 +43,15 @@ pub enum Incoming {
         client: NetworkId,
         /// What.
         event: ClientEvent,
+    },
+    /// Something was found.
+    Finding {
+        /// The persona's group.
+        group: GroupId,
+        /// By which finding.
+        finding: NetworkId,
+        /// What.
+        event: FindingEvent,
     },
     /// The network of a persona has stopped by itself.
     NetworkEnded {

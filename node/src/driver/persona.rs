@@ -16,12 +16,13 @@ use cairn_crdt::replica::{Replica, ReplicaState};
 use cairn_crdt::time::Timestamp;
 
 use super::desk::Desk;
+use super::finding::Found;
 use super::keepers::Keepers;
 use super::link::Link;
 use super::timers::Wake;
 use crate::api::command::ApiError;
 use crate::config;
-use crate::network::NetworkCommand;
+use crate::network::{FindingCommand, NetworkCommand};
 use crate::storage::{MEMBER_SETTING, StorageError};
 
 /// Writes that are collected before they are brought to disk in one transaction.
@@ -44,6 +45,8 @@ pub(super) struct Persona {
     pub(super) link: Link,
     /// Its keepers.
     pub(super) keepers: Keepers,
+    /// Where its members are told and looked for.
+    pub(super) found: Found,
     inputs: VecDeque<Input>,
     writes: Vec<Write>,
     effects: Vec<Effect>,
@@ -59,6 +62,7 @@ impl Persona {
             replica: None,
             link: Link::default(),
             keepers: Keepers::default(),
+            found: Found::default(),
             inputs: VecDeque::new(),
             writes: Vec::new(),
             effects: Vec::new(),
@@ -261,6 +265,8 @@ impl Persona {
                 self.link.send(NetworkCommand::Forget { peer });
             }
             Effect::Disconnect { peer } => self.link.send(NetworkCommand::Disconnect { peer }),
+            Effect::Tell { key, value } => self.found.send(FindingCommand::Publish { key, value }),
+            Effect::LookFor { key } => self.found.send(FindingCommand::Look { key }),
             Effect::Keeper { keeper, ask } => {
                 let store = (desk.store.as_ref(), self.group);
                 match self.keepers.ask(now, store, keeper, ask) {

@@ -56,6 +56,10 @@ impl Networks for Wires {
     ) -> mpsc::Sender<Ask> {
         mpsc::channel(1).0
     }
+
+    fn finding(&mut self, _: NetworkId, _: GroupId) -> mpsc::Sender<FindingCommand> {
+        mpsc::channel(1).0
+    }
 }
 
 /// A node without a runtime: time passes when told.

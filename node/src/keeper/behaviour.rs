@@ -59,6 +59,8 @@ impl Behaviour {
     }
 }
 
+/// Without the library's rates: they would remember addresses and peer ids for an hour. What there is
+/// of everything is bounded all the same.
 fn relay_config(limits: &RelayLimits) -> relay::Config {
     relay::Config {
         max_reservations: limits.reservations,
@@ -66,6 +68,8 @@ fn relay_config(limits: &RelayLimits) -> relay::Config {
         max_circuits_per_peer: limits.circuits_per_peer,
         max_circuit_duration: limits.duration,
         max_circuit_bytes: limits.bytes,
+        reservation_rate_limiters: Vec::new(),
+        circuit_src_rate_limiters: Vec::new(),
         ..relay::Config::default()
     }
 }

@@ -15,8 +15,9 @@
 
 mod compare;
 mod dialling;
-mod talk;
+pub(super) mod talk;
 mod told;
+mod wishes;
 
 use std::time::Duration;
 
@@ -319,10 +320,17 @@ impl KeeperClient {
             Err(why) => return self.tell(ClientEvent::Down { why }).await,
         };
         let began = Instant::now();
+        let mut under_way = talk::UnderWay::default();
+        let (config, asks, events) = (&mut self.config, &mut self.asks, &self.events);
         let ended = tokio::select! {
-            ended = talk::run(&mut self.config, &mut self.asks, &self.events, stream, client) => ended,
+            ended = talk::run(config, asks, events, stream, client, &mut under_way) => ended,
             () = dialling::drive(&mut swarm) => talk::Over::Lost,
         };
+        for tag in under_way.lost() {
+            if self.tell(lost(tag)).await == Next::Stop {
+                return Next::Stop;
+            }
+        }
         if began.elapsed() >= STEADY {
             self.failures = 0;
         }

@@ -10,7 +10,7 @@ use cairn_crdt::mailbox::message::{KeeperReply, KeeperRequest};
 use cairn_crdt::time::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::mailbox::{Answer, News, Rules, Visit, sweep};
+use super::mailbox::{Answer, News, Rules, Swept, Visit, sweep};
 use super::metrics::Metrics;
 use super::policy::{self, Limits};
 use super::rates::Rates;
@@ -81,28 +81,37 @@ pub(super) struct Shared {
 pub struct Desk {
     store: Box<dyn Store>,
     shared: Shared,
+    /// What is over is being deleted; who waits for that.
+    sweeping: Option<Vec<oneshot::Sender<()>>>,
 }
 
 impl Desk {
     pub(super) const fn new(store: Box<dyn Store>, shared: Shared) -> Self {
-        Self { store, shared }
+        Self { store, shared, sweeping: None }
     }
 
-    /// Works until nobody is left who could ask. Blocks.
+    /// Works until nobody is left who could ask. Blocks. Between two requests a bounded part of what
+    /// is over is deleted, so that nobody waits for all of it.
     pub fn run(mut self) {
         while let Some(jobs) = self.next() {
             self.work(jobs);
+            self.sweep();
         }
     }
 
-    /// The first job that comes, and those that wait behind it.
+    /// The jobs that wait, if nothing else is to be done; else the first that comes, and those behind.
     fn next(&self) -> Option<Vec<Job>> {
         let mut waiting = self.shared.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut jobs = vec![waiting.blocking_recv()?];
+        let mut jobs = Vec::new();
+        if self.sweeping.is_none() {
+            jobs.push(waiting.blocking_recv()?);
+        }
         while jobs.len() < self.store.together() {
             match waiting.try_recv() {
                 Ok(job) => jobs.push(job),
-                Err(_) => break,
+                Err(mpsc::error::TryRecvError::Empty) => break,
+                Err(mpsc::error::TryRecvError::Disconnected) if jobs.is_empty() => return None,
+                Err(mpsc::error::TryRecvError::Disconnected) => break,
             }
         }
         Some(jobs)
@@ -113,10 +122,7 @@ impl Desk {
         for job in jobs {
             match job {
                 Job::Ask(ask) => asked.extend(self.within_rate(*ask)),
-                Job::Sweep(done) => {
-                    self.sweep();
-                    drop(done);
-                }
+                Job::Sweep(done) => self.sweeping.get_or_insert_default().extend(done),
                 Job::Look => self.look(),
             }
         }
@@ -205,24 +211,25 @@ impl Desk {
         }
     }
 
+    /// Deletes a part of what is over, if there is anything to be deleted.
     fn sweep(&mut self) {
+        if self.sweeping.is_none() {
+            return;
+        }
         let (limits, now) = (self.shared.limits, (self.shared.clock)());
-        loop {
-            let mut swept = Default::default();
-            let done = self.store.within(&mut |tables| {
-                swept = sweep(tables, &limits, now)?;
-                Ok(())
-            });
-            if let Err(error) = done {
-                tracing::warn!(%error, "what is over was not deleted");
-                return;
-            }
-            if swept.deleted {
-                self.store.overwrite();
-            }
-            if !swept.more {
-                return;
-            }
+        let mut swept = Swept::default();
+        let done = self.store.within(&mut |tables| {
+            swept = sweep(tables, &limits, now)?;
+            Ok(())
+        });
+        if let Err(error) = &done {
+            tracing::warn!(%error, "what is over was not deleted");
+        }
+        if swept.deleted {
+            self.store.overwrite();
+        }
+        if done.is_err() || !swept.more {
+            self.sweeping = None;
         }
     }
 

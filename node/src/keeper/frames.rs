@@ -1,9 +1,11 @@
 //! Messages on a stream: four bytes of length, big-endian, and that many bytes.
 
 use std::io;
+use std::sync::Arc;
 
 use cairn_crdt::limits::KEEPER_MESSAGE_BYTES;
 use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::policy;
@@ -23,6 +25,23 @@ pub(super) enum Ending {
     Stopped,
 }
 
+/// A message, and the room that it takes up.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) bytes: Vec<u8>,
+    /// Given back when dropped.
+    pub(super) room: Option<OwnedSemaphorePermit>,
+}
+
+/// Takes room for so many bytes, waiting for others to give it back; little is let in always.
+pub(super) async fn room_for(room: &Arc<Semaphore>, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    if bytes < policy::SMALL {
+        return None;
+    }
+    let units = u32::try_from(bytes.div_ceil(policy::ROOM_UNIT)).unwrap_or(u32::MAX);
+    Arc::clone(room).acquire_many_owned(units).await.ok()
+}
+
 /// Reads messages. What has come of a message is kept when the reading is given up in between, so
 /// that waiting for it can be one of several things that are waited for.
 pub(super) struct Reader<R> {
@@ -30,19 +49,20 @@ pub(super) struct Reader<R> {
     length: [u8; 4],
     known: usize,
     message: Vec<u8>,
+    room: Option<OwnedSemaphorePermit>,
 }
 
 impl<R: AsyncRead + Unpin> Reader<R> {
     pub(super) const fn new(stream: R) -> Self {
-        Self { stream, length: [0; 4], known: 0, message: Vec::new() }
+        Self { stream, length: [0; 4], known: 0, message: Vec::new(), room: None }
     }
 
-    /// The next message. The length is checked before anything is allocated, and not much more is
-    /// allocated than came.
+    /// The next message. The length is checked and room is taken before anything is allocated, and
+    /// not much more is allocated than came.
     ///
     /// # Errors
     /// Why there is none.
-    pub(super) async fn next(&mut self) -> Result<Vec<u8>, Ending> {
+    pub(super) async fn next(&mut self, room: &Arc<Semaphore>) -> Result<Message, Ending> {
         while self.known < self.length.len() {
             let rest = self.length.get_mut(self.known..).ok_or(Ending::Gone)?;
             let read = self.stream.read(rest).await.map_err(|_| Ending::Gone)?;
@@ -55,9 +75,15 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         if length > KEEPER_MESSAGE_BYTES {
             return Err(Ending::Oversize);
         }
-        timeout(policy::MESSAGE_TIME, self.body(length)).await.map_err(|_| Ending::Stalled)??;
+        let whole = async {
+            if self.room.is_none() {
+                self.room = room_for(room, length).await;
+            }
+            self.body(length).await
+        };
+        timeout(policy::MESSAGE_TIME, whole).await.map_err(|_| Ending::Stalled)??;
         self.known = 0;
-        Ok(std::mem::take(&mut self.message))
+        Ok(Message { bytes: std::mem::take(&mut self.message), room: self.room.take() })
     }
 
     async fn body(&mut self, length: usize) -> Result<(), Ending> {
@@ -105,19 +131,23 @@ mod tests {
 
     use super::*;
 
+    fn room() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(policy::MEMBERS_ROOM))
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_message_comes_whole_however_often_the_reading_was_given_up() {
         let (mut peer, own) = tokio::io::duplex(64);
         let mut reader = Reader::new(own.compat());
         for byte in [0, 0, 0, 3, 7, 8] {
             peer.write_all(&[byte]).await.unwrap();
-            assert!(timeout(Duration::from_millis(1), reader.next()).await.is_err());
+            assert!(timeout(Duration::from_millis(1), reader.next(&room())).await.is_err());
         }
         peer.write_all(&[9, 0, 0, 0, 0]).await.unwrap();
-        assert_eq!(reader.next().await, Ok(vec![7, 8, 9]));
-        assert_eq!(reader.next().await, Ok(vec![]));
+        assert_eq!(reader.next(&room()).await.unwrap().bytes, [7, 8, 9]);
+        assert!(reader.next(&room()).await.unwrap().bytes.is_empty());
         drop(peer);
-        assert_eq!(reader.next().await, Err(Ending::Gone));
+        assert_eq!(reader.next(&room()).await.err(), Some(Ending::Gone));
     }
 
     #[tokio::test(start_paused = true)]
@@ -125,7 +155,7 @@ mod tests {
         let (mut peer, own) = tokio::io::duplex(64);
         let length = u32::try_from(KEEPER_MESSAGE_BYTES).unwrap() + 1;
         peer.write_all(&length.to_be_bytes()).await.unwrap();
-        assert_eq!(Reader::new(own.compat()).next().await, Err(Ending::Oversize));
+        assert_eq!(Reader::new(own.compat()).next(&room()).await.err(), Some(Ending::Oversize));
     }
 
     #[tokio::test(start_paused = true)]
@@ -137,12 +167,32 @@ mod tests {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         };
-        let mut reader = Reader::new(own.compat());
+        let (mut reader, room) = (Reader::new(own.compat()), room());
         tokio::select! {
-            read = reader.next() => assert_eq!(read, Err(Ending::Stalled)),
+            read = reader.next(&room) => assert_eq!(read.err(), Some(Ending::Stalled)),
             () = dripping => panic!("the other end is still there"),
         }
         let (_peer, own) = tokio::io::duplex(64);
         assert_eq!(write(&mut own.compat(), &[0; 1000]).await, Err(Ending::Stalled));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_message_waits_for_room_and_a_small_one_does_not() {
+        let room = Arc::new(Semaphore::new(32 * 1024 / policy::ROOM_UNIT));
+        let (mut one, own) = tokio::io::duplex(64);
+        let mut first = Reader::new(own.compat());
+        one.write_all(&[0, 0, 0x80, 0, 1]).await.unwrap();
+        // Half a message holds the room of a whole one.
+        assert!(timeout(Duration::from_millis(1), first.next(&room)).await.is_err());
+        let (mut two, own) = tokio::io::duplex(32 * 1024 + 64);
+        let mut second = Reader::new(own.compat());
+        two.write_all(&[0, 0, 0, 1, 9]).await.unwrap();
+        assert_eq!(second.next(&room).await.unwrap().bytes, [9]);
+        two.write_all(&[0, 0, 0x80, 0]).await.unwrap();
+        two.write_all(&[5; 32 * 1024]).await.unwrap();
+        assert!(timeout(Duration::from_secs(1), second.next(&room)).await.is_err());
+        drop(first);
+        assert_eq!(second.next(&room).await.unwrap().bytes, [5; 32 * 1024]);
+        assert_eq!(room.available_permits(), 32 * 1024 / policy::ROOM_UNIT);
     }
 }

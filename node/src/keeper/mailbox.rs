@@ -24,7 +24,7 @@ use cairn_crdt::mailbox::{Cursor, Generation};
 use cairn_crdt::time::Timestamp;
 
 pub(super) use self::records::RECONCILE_AIM;
-pub(super) use self::sweep::sweep;
+pub(super) use self::sweep::{Swept, sweep};
 use super::policy::{self, Limits};
 use super::storage::rows::{self, Mailbox};
 use super::storage::{MailboxRow, StoreError, Tables};

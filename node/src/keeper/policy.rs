@@ -109,6 +109,15 @@ pub const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Processes' own connections to a shared store.
 pub const SHARED_WORKERS: usize = 4;
 
+/// Bytes of a message for which no room is taken.
+pub(super) const SMALL: usize = 16 * 1024;
+/// Bytes of a unit of room.
+pub(super) const ROOM_UNIT: usize = 1024;
+/// Units of room for the messages of those who are in a mailbox, both ways.
+pub(super) const MEMBERS_ROOM: usize = 128 * 1024;
+/// The same for everyone else, so that strangers take none of it from members.
+pub(super) const STRANGERS_ROOM: usize = 16 * 1024;
+
 /// Connections that are being set up.
 pub(super) const PENDING_CONNECTIONS: u32 = 128;
 /// Connections of one peer id.
@@ -128,7 +137,9 @@ pub(super) const PING_EVERY: Duration = Duration::from_secs(30);
 /// Between two exchanges of addresses and protocols.
 pub(super) const IDENTIFY_EVERY: Duration = Duration::from_secs(300);
 
-/// How long a client may be silent when it is its turn.
+/// How long a client that has proved nothing may be silent.
+pub(super) const STRANGERS_SILENCE: Duration = Duration::from_secs(60);
+/// How long another may be silent when it is its turn.
 pub(super) const SILENCE: Duration = Duration::from_secs(150);
 /// How long one message may take to come once its length is known, or to be written.
 pub(super) const MESSAGE_TIME: Duration = Duration::from_secs(120);

@@ -10,28 +10,32 @@ use super::storage::MailboxRow;
 /// What one mailbox or connection may still ask.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bucket {
-    left: u64,
+    /// Below nothing: what was given before its cost was known is paid with time.
+    left: i64,
     filled: Timestamp,
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 impl Bucket {
     /// A full one.
-    pub(super) const fn new(rate: Rate, now: Timestamp) -> Self {
-        Self { left: rate.burst, filled: now }
+    pub(super) fn new(rate: Rate, now: Timestamp) -> Self {
+        Self { left: signed(rate.burst), filled: now }
     }
 
     fn fill(&mut self, rate: Rate, now: Timestamp) {
-        let each_second = rate.each_second.max(1);
+        let (burst, each_second) = (signed(rate.burst), rate.each_second.max(1));
         let gained = each_second.saturating_mul(now.since(self.filled)) / 1000;
-        self.left = self.left.saturating_add(gained);
-        if self.left >= rate.burst || now < self.filled {
-            self.left = self.left.min(rate.burst);
+        self.left = self.left.saturating_add(signed(gained));
+        if self.left >= burst || now < self.filled {
+            self.left = self.left.min(burst);
             self.filled = now;
         } else {
             // Time that has not gained a whole byte yet is not lost.
-            self.filled = self
-                .filled
-                .after(gained.saturating_mul(1000).checked_div(each_second).unwrap_or(0));
+            let paid = gained.saturating_mul(1000).checked_div(each_second).unwrap_or(0);
+            self.filled = self.filled.after(paid);
         }
     }
 
@@ -41,19 +45,18 @@ impl Bucket {
     /// Milliseconds to wait, if there is less than that now.
     pub(super) fn take(&mut self, rate: Rate, now: Timestamp, cost: u64) -> Result<(), u32> {
         self.fill(rate, now);
-        let cost = cost.min(rate.burst);
-        if let Some(left) = self.left.checked_sub(cost) {
+        let left = self.left.saturating_sub(signed(cost.min(rate.burst)));
+        if left >= 0 {
             self.left = left;
             return Ok(());
         }
-        let lacking = cost.saturating_sub(self.left).saturating_mul(1000);
-        let millis = lacking.div_ceil(rate.each_second.max(1));
+        let millis = left.unsigned_abs().saturating_mul(1000).div_ceil(rate.each_second.max(1));
         Err(u32::try_from(millis).unwrap_or(u32::MAX))
     }
 
-    /// Takes what was given in an answer: it is known only afterwards, and is paid with time.
-    pub(super) const fn spend(&mut self, cost: u64) {
-        self.left = self.left.saturating_sub(cost);
+    /// Takes what an answer cost, which is known only afterwards.
+    pub(super) fn spend(&mut self, cost: u64) {
+        self.left = self.left.saturating_sub(signed(cost));
     }
 }
 
@@ -80,7 +83,7 @@ impl Rates {
             let rate = self.rate;
             self.buckets.retain(|_, bucket| {
                 bucket.fill(rate, now);
-                bucket.left < rate.burst
+                bucket.left < signed(rate.burst)
             });
             // All of them are in use: who comes now begins with the others' mercy.
             if self.buckets.len() >= RATES_REMEMBERED {
@@ -116,6 +119,16 @@ mod tests {
         // However long it rests, there is never more than a burst.
         assert_eq!(bucket.take(RATE, START.after(1_000_000), 1000), Ok(()));
         assert_eq!(bucket.take(RATE, START.after(1_000_000), 1), Err(10));
+    }
+
+    #[test]
+    fn m3_what_an_answer_cost_is_paid_before_anything_else() {
+        let mut bucket = Bucket::new(RATE, START);
+        assert_eq!(bucket.take(RATE, START, 1), Ok(()));
+        bucket.spend(4999);
+        assert_eq!(bucket.take(RATE, START, 1), Err(40_010));
+        assert_eq!(bucket.take(RATE, START.after(40_000), 1), Err(10));
+        assert_eq!(bucket.take(RATE, START.after(40_010), 1), Ok(()));
     }
 
     #[test]

@@ -1,23 +1,50 @@
 //! One stream of a client: greeting, then request and answer, one after the other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cairn_crdt::id::TransportKey;
+use cairn_crdt::limits::KEEPER_MESSAGE_BYTES;
 use cairn_crdt::mailbox::Cursor;
 use cairn_crdt::mailbox::access::Meeting;
 use cairn_crdt::mailbox::message::{KEEPER_VERSION, KeeperGreeting, KeeperReply, KeeperRequest};
 use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng as _;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::desk::{Asked, Clock, Job, Watched};
-use super::frames::{self, Ending, Reader};
+use super::frames::{self, Ending, Message, Reader};
 use super::mailbox::{Answer, Place, Visit};
 use super::metrics::Metrics;
 use super::policy::{self, Limits};
 use super::rates::Bucket;
+
+/// Room for large messages, shared by all streams.
+#[derive(Clone)]
+pub(super) struct Rooms {
+    members: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        Self {
+            members: Arc::new(Semaphore::new(policy::MEMBERS_ROOM)),
+            strangers: Arc::new(Semaphore::new(policy::STRANGERS_ROOM)),
+        }
+    }
+}
+
+impl Rooms {
+    fn of(&self, place: Place) -> Arc<Semaphore> {
+        Arc::clone(match place {
+            Place::Mailbox { .. } => &self.members,
+            Place::Outside | Place::Drop { .. } => &self.strangers,
+        })
+    }
+}
 
 /// What every stream is given.
 #[derive(Clone)]
@@ -27,6 +54,7 @@ pub(super) struct House {
     pub(super) clock: Clock,
     pub(super) jobs: mpsc::Sender<Job>,
     pub(super) watched: Watched,
+    pub(super) rooms: Rooms,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -79,9 +107,10 @@ impl<R: AsyncRead + Unpin> Guest<R> {
         // What came while the client waited for news.
         let mut early = None;
         loop {
-            let message = match early.take() {
+            let room = self.house.rooms.of(self.visit.place);
+            let Message { bytes: message, room: taken } = match early.take() {
                 Some(message) => message,
-                None => timeout(policy::SILENCE, self.reader.next())
+                None => timeout(self.patience(), self.reader.next(&room))
                     .await
                     .map_err(|_| Ending::Stalled)??,
             };
@@ -90,20 +119,38 @@ impl<R: AsyncRead + Unpin> Guest<R> {
             drop(message);
             self.house.metrics.requests.add(1);
             self.house.metrics.bytes_in.add(bytes);
-            let watch = match request {
-                KeeperRequest::Watch { after, drops } => Some((after, drops)),
-                _ => None,
+            // What is to be put stays in memory until it is on disk; what is to be given needs room
+            // of its own, which is not waited for with something in hand.
+            let taken = match request {
+                KeeperRequest::Get { .. }
+                | KeeperRequest::Fetch(_)
+                | KeeperRequest::DropGet { .. } => {
+                    drop(taken);
+                    let waiting = frames::room_for(&room, KEEPER_MESSAGE_BYTES);
+                    timeout(policy::MESSAGE_TIME, waiting).await.map_err(|_| Ending::Stalled)?
+                }
+                _ => taken,
             };
-            let reply = match watch {
-                Some(known) => self.wait_for_news(known, &mut early).await?,
-                None => self.ask(request, bytes).await?,
+            let reply = match request {
+                KeeperRequest::Watch { after, drops } => {
+                    self.wait_for_news((after, drops), &mut early).await?
+                }
+                request => self.ask(request, bytes).await?,
             };
             self.count(&reply)?;
             let reply = reply.to_bytes();
             let bytes = u64::try_from(reply.len()).unwrap_or(u64::MAX);
-            self.bucket.spend(bytes);
             self.house.metrics.bytes_out.add(bytes);
             frames::write(writer, &reply).await?;
+            drop(taken);
+        }
+    }
+
+    /// How long the client may be silent.
+    const fn patience(&self) -> Duration {
+        match self.visit.place {
+            Place::Outside => policy::STRANGERS_SILENCE,
+            Place::Mailbox { .. } | Place::Drop { .. } => policy::SILENCE,
         }
     }
 
@@ -140,12 +187,13 @@ impl<R: AsyncRead + Unpin> Guest<R> {
     async fn wait_for_news(
         &mut self,
         known: (Cursor, u64),
-        early: &mut Option<Vec<u8>>,
+        early: &mut Option<Message>,
     ) -> Result<KeeperReply, Ending> {
         let end = Instant::now().checked_add(policy::WATCH).unwrap_or_else(Instant::now);
         // First listen, then look: what comes in between is not missed.
         let row = self.visit.place.mailbox();
         let mut news = row.map(|row| self.house.watched.watch(row));
+        let room = self.house.rooms.of(self.visit.place);
         loop {
             let (after, drops) = known;
             let request = KeeperRequest::Watch { after, drops };
@@ -163,7 +211,7 @@ impl<R: AsyncRead + Unpin> Guest<R> {
             };
             tokio::select! {
                 () = changed => {}
-                message = self.reader.next() => *early = Some(message?),
+                message = self.reader.next(&room) => *early = Some(message?),
                 () = sleep_until(end) => return Ok(reply),
             }
         }

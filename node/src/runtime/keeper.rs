@@ -98,7 +98,7 @@ pub async fn keep(
     };
     let mut keeper =
         Keeper::start(keeper, stores).map_err(|error| ApiError::unavailable(error.to_string()))?;
-    let desks = work(std::mem::take(&mut keeper.desks))?;
+    let mut desks = Box::pin(work(std::mem::take(&mut keeper.desks))?);
     let counts = Arc::clone(&keeper.metrics);
     let mut listening = keeper.listening.clone();
     let (end, ended) = oneshot::channel::<()>();
@@ -123,17 +123,20 @@ pub async fn keep(
 
     let failure = tokio::select! {
         _ = &mut network => true,
+        () = &mut desks => true,
         () = stop.wait() => false,
     };
     tracing::info!("the keeper stops");
     drop(end);
-    if !failure {
+    if !network.is_finished() {
         drop(timeout(FAREWELL, network).await);
     }
     for task in [Some(statuses), metrics, Some(remembering)].into_iter().flatten() {
         task.abort();
     }
-    drop(timeout(FAREWELL, desks).await);
+    if !failure {
+        drop(timeout(FAREWELL, desks).await);
+    }
     remove(&socket);
     drop(held);
     if failure { Err(failed()) } else { Ok(()) }
@@ -213,7 +216,8 @@ async fn blocking<T: Send + 'static>(
     Ok(tokio::task::spawn_blocking(work).await.map_err(|_| failed())??)
 }
 
-/// Starts a thread for each desk; resolves when all have ended.
+/// Starts a thread for each desk; resolves when all have ended. They end when the network has, and
+/// before that only if something is wrong.
 fn work(desks: Vec<Desk>) -> Result<impl Future<Output = ()>, ApiError> {
     let mut ends = Vec::new();
     for desk in desks {

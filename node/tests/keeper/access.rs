@@ -244,6 +244,9 @@ async fn m4_a_keeper_that_was_set_back_or_swapped_is_named() {
     assert!(swapped.down().await.contains("another than it was"));
     let mut fine = house.guest_that_saw(A.access(1), seen(store, 1));
     assert!(fine.up().await.is_some());
+    // What is under way when the keeper goes is answered all the same.
+    let waiting = fine.begin(Wish::Watch { after: Cursor(1), drops: 0 }).await;
     house.stop().await;
+    assert_eq!(fine.answer(waiting).await, Err(Failure::Lost));
     assert!(fine.down().await.contains("lost"));
 }

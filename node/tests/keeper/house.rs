@@ -21,7 +21,7 @@ use cairn_node::keeper::storage::sqlite::SqliteStore;
 use cairn_node::keeper::{Keeper, KeeperConfig, Sweeper, home};
 use libp2p::Multiaddr;
 use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng as _;
+use rand_core::{Rng as _, SeedableRng as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
@@ -63,7 +63,7 @@ impl House {
         let public = TransportKey::from_bytes(own.verifying_key());
         let config = KeeperConfig {
             key: own,
-            listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+            listen: vec!["/ip4/127.0.0.2/tcp/0".parse().unwrap()],
             external: Vec::new(),
             limits,
             clock: Arc::new(move || Timestamp::from_millis(clock.load(Ordering::SeqCst))),
@@ -160,7 +160,8 @@ impl House {
         let (sender, events) = mpsc::channel(64);
         let (asks, client) = KeeperClient::start(config, sender);
         tokio::spawn(client);
-        Guest { asks, events, other: Vec::new(), next: 0 }
+        let identity = identity(number);
+        Guest { asks, events, other: Vec::new(), next: 0, identity }
     }
 
     /// A mailbox of generation 1, made, and someone in it.
@@ -254,6 +255,15 @@ pub(crate) struct Guest {
     events: mpsc::Receiver<ClientEvent>,
     other: Vec<ClientEvent>,
     next: u64,
+    /// Of its first connection.
+    pub(crate) identity: [u8; 32],
+}
+
+/// The public key of the first throw-away identity that comes from this number.
+fn identity(number: u64) -> [u8; 32] {
+    let mut seed = [0; 32];
+    ChaCha20Rng::seed_from_u64(number).fill_bytes(&mut seed);
+    SigningKey::from_seed(&seed).verifying_key()
 }
 
 impl Guest {

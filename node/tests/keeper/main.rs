@@ -10,5 +10,7 @@
 )]
 
 mod access;
+mod disk;
 mod house;
+mod network;
 mod records;

@@ -23,6 +23,7 @@ pub(in crate::driver) fn synced(persona: &Persona, replica: &Replica) -> Answer 
         "digest": digest(replica),
         "entries": replica.held(),
         "missing": replica.missing(),
+        "stale": !replica.seen_further().is_empty(),
         "peers": members_connected(persona, replica).len(),
         "keepers": keepers::views(replica),
     })

@@ -1,5 +1,7 @@
 //! Finding out who lacks what, by range-based set reconciliation (M1), in parts that the keeper takes.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use cairn_crdt::codec::Bytes;
 use cairn_crdt::id::RecordId;
 use cairn_crdt::limits::RECONCILE_RECORDS;
@@ -83,9 +85,10 @@ async fn part(
             Ok(_) => return Err(Lie::Answer.into()),
             Err(failure) => return Ok(Err(failure)),
         };
-        let next = ours
-            .reconcile_with_ids(reply.as_slice(), &mut lacks, &mut holds)
-            .map_err(|_| Over::from(Lie::Comparison))?;
+        // The keeper's bytes in a library of others: should it panic, the keeper is to blame.
+        let reading =
+            AssertUnwindSafe(|| ours.reconcile_with_ids(reply.as_slice(), &mut lacks, &mut holds));
+        let Ok(Ok(next)) = catch_unwind(reading) else { return Err(Lie::Comparison.into()) };
         if holds.len() > RECONCILE_RECORDS {
             return Err(Lie::Bounds.into());
         }

@@ -1,22 +1,22 @@
 //! One stream: what is asked on it, in what order, and what is made of the answers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_crdt::codec::{Bytes, List};
 use cairn_crdt::id::{AccessKey, TransportKey};
-use cairn_crdt::limits::{ANSWER_BYTES, NAMED_RECORDS, PUT_RECORDS};
 use cairn_crdt::mailbox::Cursor;
 use cairn_crdt::mailbox::access::Meeting;
 use cairn_crdt::mailbox::message::{
-    KEEPER_VERSION, KeeperGreeting, KeeperReply, KeeperRequest, MailboxState, NewRecord, Putting,
+    KEEPER_VERSION, KeeperGreeting, KeeperReply, KeeperRequest, MailboxState,
 };
 use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 
 use super::told::{self, Lie};
-use super::{Access, Ask, ClientConfig, ClientEvent, Failure, Told, Wish, compare};
+use super::{Access, Ask, ClientConfig, ClientEvent, Failure, Told, Wish};
 use crate::keeper::frames::{self, Ending, Reader};
+use crate::keeper::policy;
 
 /// How long an answer may take: the longest wait for news, and room for a slow line.
 const ANSWER: Duration = Duration::from_secs(120);
@@ -32,7 +32,7 @@ type Output = Box<dyn AsyncWrite + Unpin + Send>;
 
 /// Why a stream is over.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Over {
+pub(in crate::keeper) enum Over {
     /// Nobody asks any more.
     Stopped,
     /// The keeper, or the way to it, is gone.
@@ -61,21 +61,24 @@ impl From<Lie> for Over {
 }
 
 /// Runs a stream to its end.
-pub(super) async fn run(
+pub(in crate::keeper) async fn run(
     config: &mut ClientConfig,
     asks: &mut mpsc::Receiver<Ask>,
     events: &mpsc::Sender<ClientEvent>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     client: TransportKey,
+    under_way: &mut UnderWay,
 ) -> Over {
     let (reader, writer) = stream.split();
     let (reader, writer): (Input, Output) = (Box::new(reader), Box::new(writer));
     let mut reader = Reader::new(reader);
-    let meeting = match greeted(&mut reader, config.keeper, client).await {
+    // A client has one message in hand at a time.
+    let room = Arc::new(Semaphore::new(policy::MEMBERS_ROOM));
+    let meeting = match greeted(&mut reader, &room, config.keeper, client).await {
         Ok(meeting) => meeting,
         Err(over) => return over,
     };
-    let mut talk = Talk { config, events, reader, writer, meeting, open: None, watching: None };
+    let mut talk = Talk { config, events, reader, writer, room, meeting, open: None, under_way };
     match talk.all(asks).await {
         Ok(()) => Over::Stopped,
         Err(over) => over,
@@ -84,33 +87,43 @@ pub(super) async fn run(
 
 async fn greeted(
     reader: &mut Reader<Input>,
+    room: &Arc<Semaphore>,
     keeper: TransportKey,
     client: TransportKey,
 ) -> Result<Meeting, Over> {
-    let greeting = timeout(ANSWER, reader.next()).await.map_err(|_| Over::Silent)??;
-    let greeting = KeeperGreeting::from_bytes(&greeting).map_err(|_| Lie::Answer)?;
+    let greeting = timeout(ANSWER, reader.next(room)).await.map_err(|_| Over::Silent)??;
+    let greeting = KeeperGreeting::from_bytes(&greeting.bytes).map_err(|_| Lie::Answer)?;
     if greeting.version != KEEPER_VERSION {
         return Err(Lie::Version.into());
     }
     Ok(Meeting { keeper, client, challenge: greeting.challenge })
 }
 
-/// A wait for news that is under way.
-#[derive(Clone, Copy, Debug)]
-struct Watching {
-    /// Who asked; `None`: the client itself.
-    tag: Option<u64>,
+/// What was asked and is not answered yet.
+#[derive(Debug, Default)]
+pub(in crate::keeper) struct UnderWay {
+    ask: Option<u64>,
+    /// A wait for news; its asker may be the client itself.
+    watch: Option<Option<u64>>,
+}
+
+impl UnderWay {
+    /// Whose answers will not come any more.
+    pub(in crate::keeper) fn lost(self) -> impl Iterator<Item = u64> {
+        self.ask.into_iter().chain(self.watch.flatten())
+    }
 }
 
 pub(super) struct Talk<'a> {
-    config: &'a mut ClientConfig,
+    pub(super) config: &'a mut ClientConfig,
     events: &'a mpsc::Sender<ClientEvent>,
     reader: Reader<Input>,
     writer: Output,
+    room: Arc<Semaphore>,
     meeting: Meeting,
     /// What the mailbox was like when it was opened; `None`: nothing is open, or a drop-box.
-    open: Option<MailboxState>,
-    watching: Option<Watching>,
+    pub(super) open: Option<MailboxState>,
+    under_way: &'a mut UnderWay,
 }
 
 /// An answer, or the end of the stream.
@@ -127,14 +140,14 @@ impl Talk<'_> {
             Err(_) => self.tell(ClientEvent::Up(None)).await?,
         }
         loop {
-            let idle = self.watching.is_none() && self.open.is_some();
+            let idle = self.under_way.watch.is_none() && self.open.is_some();
             tokio::select! {
                 ask = asks.recv() => match ask {
                     Some(ask) => self.ask(ask).await?,
                     None => return Ok(()),
                 },
-                reply = timeout(ANSWER, self.reader.next()), if self.watching.is_some() => {
-                    let reply = reply.map_err(|_| Over::Silent)??;
+                reply = timeout(ANSWER, self.reader.next(&self.room)), if self.under_way.watch.is_some() => {
+                    let reply = reply.map_err(|_| Over::Silent)??.bytes;
                     self.news(&reply).await?;
                 }
                 () = sleep(IDLE), if idle => self.watch(None, None).await?,
@@ -155,20 +168,18 @@ impl Talk<'_> {
         if let Wish::Watch { after, drops } = wish {
             return self.watch(Some(tag), Some((after, drops))).await;
         }
-        match self.grant(wish).await {
-            Ok(result) => self.answer(tag, result).await,
+        self.under_way.ask = Some(tag);
+        let result = match self.grant(wish).await {
             Err(Over::Lied(lie)) => {
+                self.under_way.ask = None;
                 self.answer(tag, Err(Failure::Lie(lie))).await?;
-                Err(Over::Lied(lie))
+                return Err(Over::Lied(lie));
             }
-            Err(over) => {
-                self.answer(tag, Err(Failure::Lost)).await?;
-                Err(over)
-            }
-        }
+            result => result?,
+        };
+        self.under_way.ask = None;
+        self.answer(tag, result).await
     }
-
-    // Requests --------------------------------------------------------------------------------
 
     /// One request and its answer. A keeper that has no time is asked again after what it said.
     pub(super) async fn request(&mut self, request: &KeeperRequest) -> Heard<KeeperReply> {
@@ -178,7 +189,7 @@ impl Talk<'_> {
         }
         for _ in 0..LATER_TRIES {
             frames::write(&mut self.writer, &bytes).await?;
-            if self.watching.is_some() {
+            if self.under_way.watch.is_some() {
                 let news = self.reply().await?;
                 self.news(&news).await?;
             }
@@ -206,7 +217,8 @@ impl Talk<'_> {
     }
 
     async fn reply(&mut self) -> Result<Vec<u8>, Over> {
-        Ok(timeout(ANSWER, self.reader.next()).await.map_err(|_| Over::Silent)??)
+        let reply = timeout(ANSWER, self.reader.next(&self.room)).await;
+        Ok(reply.map_err(|_| Over::Silent)??.bytes)
     }
 
     async fn ended(
@@ -214,15 +226,15 @@ impl Talk<'_> {
         generation: cairn_crdt::mailbox::Generation,
         rekey: Vec<u8>,
     ) -> Result<(), Over> {
-        self.open = None;
-        if !matches!(self.config.access, Access::Mailbox { .. }) {
+        let before = self.open.take().is_some_and(|state| generation < state.generation);
+        if before || !matches!(self.config.access, Access::Mailbox { .. }) {
             return Err(Lie::Generation.into());
         }
         self.tell(ClientEvent::Ended { generation, rekey }).await
     }
 
     /// Opens what is to be opened.
-    async fn enter(&mut self) -> Heard<Option<MailboxState>> {
+    pub(super) async fn enter(&mut self) -> Heard<Option<MailboxState>> {
         self.open = None;
         let request = match &self.config.access {
             Access::Nothing => return Ok(Ok(None)),
@@ -257,17 +269,17 @@ impl Talk<'_> {
         let (after, drops) = known.or(seen).unwrap_or_default();
         let request = KeeperRequest::Watch { after, drops }.to_bytes();
         frames::write(&mut self.writer, &request).await?;
-        if self.watching.is_some() {
+        if self.under_way.watch.is_some() {
             let news = self.reply().await?;
             self.news(&news).await?;
         }
-        self.watching = Some(Watching { tag });
+        self.under_way.watch = Some(tag);
         Ok(())
     }
 
     /// The answer to a wait for news has come.
     async fn news(&mut self, reply: &[u8]) -> Result<(), Over> {
-        let Some(Watching { tag }) = self.watching.take() else { return Ok(()) };
+        let Some(tag) = self.under_way.watch else { return Ok(()) };
         let reply = KeeperReply::from_bytes(reply).map_err(|_| Lie::Answer)?;
         let result = match reply {
             KeeperReply::Newest { cursor, drops } => {
@@ -284,183 +296,10 @@ impl Talk<'_> {
             KeeperReply::Later { .. } | KeeperReply::Unavailable => Err(Failure::Unavailable),
             _ => return Err(Lie::Answer.into()),
         };
+        self.under_way.watch = None;
         match tag {
             Some(tag) => self.answer(tag, result).await,
             None => Ok(()),
         }
     }
-
-    // Wishes ----------------------------------------------------------------------------------
-
-    async fn grant(&mut self, wish: Wish) -> Heard<Told> {
-        match wish {
-            Wish::Create { secret, owner, access, control } => {
-                let create = KeeperRequest::Create { secret: *secret, owner, access, control };
-                self.simple(&create, &KeeperReply::Created, Told::Created).await
-            }
-            Wish::Use(access, seen) => {
-                self.config.access = access;
-                self.config.seen = seen;
-                Ok(self.enter().await?.map(Told::Opened))
-            }
-            Wish::Addresses(addresses) => {
-                self.config.addresses = addresses;
-                Ok(Ok(Told::Done))
-            }
-            Wish::Put(records) => self.put(records).await,
-            Wish::Get { after, bytes } => {
-                let get = KeeperRequest::Get { after, bytes };
-                self.records_after(&get, after).await
-            }
-            Wish::Watch { .. } => Ok(Err(Failure::Unavailable)),
-            Wish::Renew(ids) => {
-                let mut unknown = Vec::new();
-                for part in ids.chunks(NAMED_RECORDS) {
-                    let renew = KeeperRequest::Renew(list(part.to_vec()));
-                    match self.request(&renew).await? {
-                        Ok(KeeperReply::Unknown(ids)) => {
-                            unknown.extend(told::some_of(part.iter().copied(), ids)?);
-                        }
-                        Ok(_) => return Err(Lie::Answer.into()),
-                        Err(failure) => return Ok(Err(failure)),
-                    }
-                }
-                Ok(Ok(Told::Unknown(unknown)))
-            }
-            Wish::Fetch(ids) => self.fetch(&ids).await,
-            Wish::Compare(ids) => {
-                let there = self.open.as_ref().map_or(0, |state| state.records);
-                Ok(compare::run(self, there, ids)
-                    .await?
-                    .map(|(lacks, holds)| Told::Compared { lacks, holds }))
-            }
-            Wish::Erase(named) => {
-                let mut kept = Vec::new();
-                for part in named.chunks(NAMED_RECORDS / 4) {
-                    let erase = KeeperRequest::Erase(list(part.to_vec()));
-                    match self.request(&erase).await? {
-                        Ok(KeeperReply::NotErased(ids)) => {
-                            kept.extend(told::some_of(part.iter().map(|(id, _)| *id), ids)?);
-                        }
-                        Ok(_) => return Err(Lie::Answer.into()),
-                        Err(failure) => return Ok(Err(failure)),
-                    }
-                }
-                Ok(Ok(Told::NotErased(kept)))
-            }
-            Wish::Rotate(signed) => {
-                let rotate = KeeperRequest::Rotate(signed);
-                let told = self.simple(&rotate, &KeeperReply::Rotated, Told::Rotated).await?;
-                if told.is_ok() {
-                    self.open = None;
-                }
-                Ok(told)
-            }
-            Wish::OpenDrop(drop, expires) => {
-                let open = KeeperRequest::OpenDrop { drop, expires };
-                self.simple(&open, &KeeperReply::Done, Told::Done).await
-            }
-            Wish::CloseDrop(drop) => {
-                let close = KeeperRequest::CloseDrop(drop);
-                self.simple(&close, &KeeperReply::Done, Told::Done).await
-            }
-            Wish::DropGet(drop, after) => {
-                let get = KeeperRequest::DropGet { drop, after };
-                self.records_after(&get, after).await
-            }
-            Wish::DropPut(drop, bytes) => {
-                let Ok(record) = Bytes::new(bytes) else { return Ok(Err(Failure::TooLarge)) };
-                let put = KeeperRequest::DropPut { drop, record };
-                Ok(self.puttings(&put, 1, None).await?.map(Told::Put))
-            }
-        }
-    }
-
-    /// A request with one good answer that says nothing more.
-    async fn simple(
-        &mut self,
-        request: &KeeperRequest,
-        good: &KeeperReply,
-        told: Told,
-    ) -> Heard<Told> {
-        match self.request(request).await? {
-            Ok(reply) if reply == *good => Ok(Ok(told)),
-            Ok(_) => Err(Lie::Answer.into()),
-            Err(failure) => Ok(Err(failure)),
-        }
-    }
-
-    async fn put(&mut self, records: Vec<NewRecord>) -> Heard<Told> {
-        let mut puttings = Vec::with_capacity(records.len());
-        let mut part: Vec<NewRecord> = Vec::new();
-        let mut bytes: usize = 0;
-        for record in records {
-            let size = record.bytes.as_slice().len();
-            let full = bytes.saturating_add(size) > ANSWER_BYTES || part.len() >= PUT_RECORDS;
-            if full && !part.is_empty() {
-                match self.put_part(std::mem::take(&mut part)).await? {
-                    Ok(told) => puttings.extend(told),
-                    Err(failure) => return Ok(Err(failure)),
-                }
-                bytes = 0;
-            }
-            bytes = bytes.saturating_add(size);
-            part.push(record);
-        }
-        if !part.is_empty() {
-            match self.put_part(part).await? {
-                Ok(told) => puttings.extend(told),
-                Err(failure) => return Ok(Err(failure)),
-            }
-        }
-        Ok(Ok(Told::Put(puttings)))
-    }
-
-    async fn put_part(&mut self, part: Vec<NewRecord>) -> Heard<Vec<Putting>> {
-        let count = part.len();
-        let seen = self.config.seen.map(|seen| seen.newest);
-        self.puttings(&KeeperRequest::Put(list(part)), count, seen).await
-    }
-
-    async fn puttings(
-        &mut self,
-        request: &KeeperRequest,
-        count: usize,
-        after: Option<Cursor>,
-    ) -> Heard<Vec<Putting>> {
-        match self.request(request).await? {
-            Ok(KeeperReply::Put(puttings)) => Ok(Ok(told::put(count, puttings, after)?)),
-            Ok(_) => Err(Lie::Answer.into()),
-            Err(failure) => Ok(Err(failure)),
-        }
-    }
-
-    async fn records_after(&mut self, request: &KeeperRequest, after: Cursor) -> Heard<Told> {
-        match self.request(request).await? {
-            Ok(KeeperReply::Records { records, more }) => {
-                let records = told::after(after, records, more)?;
-                Ok(Ok(Told::Records { records, more }))
-            }
-            Ok(_) => Err(Lie::Answer.into()),
-            Err(failure) => Ok(Err(failure)),
-        }
-    }
-
-    /// As much as comes in one answer; what was named last may have to be asked for again.
-    async fn fetch(&mut self, ids: &[cairn_crdt::id::RecordId]) -> Heard<Told> {
-        let part: Vec<_> = ids.iter().copied().take(NAMED_RECORDS).collect();
-        match self.request(&KeeperRequest::Fetch(list(part.clone()))).await? {
-            Ok(KeeperReply::Records { records, more }) => {
-                let (records, answered) = told::named(&part, records, more)?;
-                Ok(Ok(Told::Records { records, more: answered < ids.len() }))
-            }
-            Ok(_) => Err(Lie::Answer.into()),
-            Err(failure) => Ok(Err(failure)),
-        }
-    }
-}
-
-/// What was cut to its bound before.
-fn list<T, const MAX: usize>(values: Vec<T>) -> List<T, MAX> {
-    List::new(values).unwrap_or_default()
 }

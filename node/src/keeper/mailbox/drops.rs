@@ -110,7 +110,7 @@ impl Rules<'_> {
             }
             given.add(cursor, bytes);
         }
-        Ok(self.stay(given.reply()))
+        Ok(Answer { cost: given.cost(), ..self.stay(given.reply()) })
     }
 
     pub(super) fn drop_put(

@@ -1,5 +1,7 @@
 //! Records: put, given, compared, renewed, deleted (M1, M3).
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use cairn_crdt::codec::{Bytes, List};
 use cairn_crdt::id::RecordId;
 use cairn_crdt::limits::{ANSWER_BYTES, GET_RECORDS, RECONCILE_RECORDS, SMALLEST_RECORD};
@@ -77,7 +79,7 @@ impl Rules<'_> {
                 given.add(cursor, bytes);
             }
         }
-        Ok(self.stay(given.reply()))
+        Ok(Answer { cost: given.cost(), ..self.stay(given.reply()) })
     }
 
     pub(super) fn fetch(&mut self, ids: &[RecordId]) -> Result<Answer, StoreError> {
@@ -95,7 +97,7 @@ impl Rules<'_> {
                 given.add(cursor, bytes);
             }
         }
-        Ok(self.stay(given.reply()))
+        Ok(Answer { cost: given.cost(), ..self.stay(given.reply()) })
     }
 
     pub(super) fn renew(&mut self, ids: &[RecordId]) -> Result<Answer, StoreError> {
@@ -186,7 +188,9 @@ fn compare(
     }
     set.seal().ok()?;
     let mut ours = Negentropy::owned(set, RECONCILE_AIM).ok()?;
-    Bytes::new(ours.reconcile(message).ok()?).ok()
+    // A stranger's bytes in a library of others: should it panic, only this request is refused.
+    let reply = catch_unwind(AssertUnwindSafe(|| ours.reconcile(message))).ok()?;
+    Bytes::new(reply.ok()?).ok()
 }
 
 /// Records on their way out, within the bounds of an answer.
@@ -217,6 +221,11 @@ impl Given {
         if let Ok(bytes) = Bytes::new(bytes) {
             self.records.push(HeldRecord { cursor, bytes });
         }
+    }
+
+    /// What it costs to give them.
+    pub(super) fn cost(&self) -> u64 {
+        u64::try_from(self.bytes).unwrap_or(u64::MAX)
     }
 
     pub(super) fn reply(self) -> KeeperReply {

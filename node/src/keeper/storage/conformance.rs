@@ -2,6 +2,7 @@
 
 mod cluster;
 mod contract;
+mod keepers;
 mod together;
 
 use super::Store;
@@ -69,4 +70,10 @@ fn m2_several_processes_share_a_database() {
     together::one_of_many_changes_the_keys(&connect);
     together::an_invitation_makes_one_mailbox(&connect);
     together::sweeps_count_once(&connect);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m2_two_keepers_serve_one_mailbox() {
+    let Some(cluster) = Cluster::start() else { return };
+    keepers::serve_one_mailbox(&cluster.database("shared")).await;
 }

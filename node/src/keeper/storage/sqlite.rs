@@ -50,7 +50,8 @@ impl SqliteStore {
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         connection.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
+            "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+             PRAGMA secure_delete = ON;
              PRAGMA cache_size = -32768; PRAGMA journal_size_limit = 67108864;
              PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;",
         )?;
