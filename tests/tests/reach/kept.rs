@@ -1,7 +1,7 @@
 //! With a keeper that is the real program: members behind routers, members who are hidden, members
 //! who are never there at the same time.
 
-use cairn_tests::circle::{gather, string, until_equal};
+use cairn_tests::circle::{string, until_equal};
 use cairn_tests::net::{Mapping, Net, Packet};
 use cairn_tests::patience::until;
 use cairn_tests::person::Person;
