@@ -46,6 +46,7 @@ mod socks;
 mod streams;
 mod swarm;
 pub(crate) mod transport;
+mod upgrade;
 
 pub use finding::{Finding, FindingCommand, FindingConfig, FindingEvent};
 pub use reachability::{How, Reachability, Why};

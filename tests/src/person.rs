@@ -67,6 +67,15 @@ impl Person {
         person
     }
 
+    /// Somebody who runs a keeper at a machine of a small internet.
+    #[must_use]
+    pub fn keeper(place: &Place, name: &str, machine: &Machine) -> Self {
+        let mut keeper = Self::new(place, name);
+        keeper.machine = Some(machine.clone());
+        keeper.keep(&["--external", &format!("/ip4/{}/tcp/4224", machine.address)]);
+        keeper
+    }
+
     /// Several people, each with a store and a running node.
     #[must_use]
     pub fn settle<const N: usize>(place: &Place, names: [&str; N]) -> [Self; N] {
@@ -138,13 +147,36 @@ impl Person {
     /// # Panics
     /// When it does not become ready.
     pub fn arrive_with(&mut self, options: &[&str]) {
+        self.launch(&["up"], options);
+    }
+
+    /// Runs a keeper in this person's home, and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn keep(&mut self, options: &[&str]) {
+        self.launch(&["keeper", "run"], options);
+    }
+
+    /// Makes a code with which one group can use this person's keeper.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn keeper_code(&self) -> String {
+        let answer = self.ask(&["keeper", "invite"]);
+        answer["code"].as_str().unwrap_or_else(|| panic!("no code in {answer}")).to_owned()
+    }
+
+    fn launch(&mut self, command: &[&str], options: &[&str]) {
         assert!(self.node.is_none(), "the node of {} runs already", self.name);
         self.started += 1;
         let log = |what: &str| self.logs.join(format!("{}-{}.{what}", self.name, self.started));
         let (stdout, stderr) = (log("out"), log("err"));
         let mut process = self
             .program()
-            .args(["up", "--json"])
+            .args(command)
+            .arg("--json")
             .args(options)
             .stdin(Stdio::null())
             .stdout(File::create(&stdout).unwrap())

@@ -28,6 +28,7 @@ use super::sessions::Sessions;
 use super::socks::ProxyHealth;
 use super::swarm::{self, Chance, chance};
 use super::transport::peer_of;
+use super::upgrade::Upgrades;
 use super::{NetworkCommand, NetworkConfig, NetworkError, NetworkEvent, discovery, policy};
 use crate::config::Way;
 
@@ -56,6 +57,7 @@ pub(super) struct EventLoop {
     refuted: bool,
     /// Peers that are reached through relays only.
     relayed: BTreeSet<PeerId>,
+    upgrades: Upgrades,
     told_where: Option<BTreeSet<Multiaddr>>,
     told_reachability: Option<Reachability>,
     verdicts: BTreeMap<GossipToken, (MessageId, PeerId)>,
@@ -95,6 +97,7 @@ impl EventLoop {
             was_called: false,
             refuted: false,
             relayed: BTreeSet::new(),
+            upgrades: Upgrades::new(chance(config.jitter, Chance::Upgrades)),
             told_where: None,
             told_reachability: None,
             verdicts: BTreeMap::new(),
@@ -111,7 +114,9 @@ impl EventLoop {
 
     async fn step(&mut self) -> Next {
         let keeps_up = self.outbox.len() < policy::EVENTS_WAITING;
-        let wake = self.reconnect.wake().into_iter().chain(self.keepers.wake(Instant::now())).min();
+        let wakes =
+            [self.reconnect.wake(), self.keepers.wake(Instant::now()), self.upgrades.wake()];
+        let wake = wakes.into_iter().flatten().min();
         let events = self.events.clone();
         tokio::select! {
             command = self.commands.recv() => match command {
@@ -134,6 +139,7 @@ impl EventLoop {
         }
         self.place_orders();
         self.dial_who_is_due();
+        self.upgrade_who_is_due();
         Next::Continue
     }
 
@@ -209,6 +215,9 @@ impl EventLoop {
         let punched = known && !self.keepers.is_one(&peer);
         if let Some(punching) = behaviour.punching.as_mut() {
             punching.set_known(peer, punched);
+        }
+        if known && self.relayed.contains(&peer) {
+            self.upgrades.begin(peer, Instant::now());
         }
         if known {
             for address in self.nearby.of(&peer) {

@@ -95,6 +95,8 @@ pub(super) const FOUND_VALUES: usize = 4;
 pub(super) const FINDING_PACKET: usize = 16 * 1024;
 /// How long a burst waits for more to do.
 pub(super) const BURST_IDLE: Duration = Duration::from_secs(10);
+/// Doublings of the first pause before a relayed peer is dialled anew: some seconds.
+pub(super) const UPGRADE_FIRST: u32 = 2;
 /// How long gossip is still taken from a relayed connection after a direct one is there.
 pub(super) const CHANGING_OVER: Duration = Duration::from_secs(20);
 /// How long a connection to a stranger may carry no stream.

@@ -101,10 +101,9 @@ impl NetworkBehaviour for Probing {
             FromSwarm::ConnectionEstablished(established) => {
                 self.current.insert(established.connection_id);
             }
-            FromSwarm::ConnectionClosed(closed) => {
-                if !self.current.remove(&closed.connection_id) {
-                    return;
-                }
+            // The client does not know it.
+            FromSwarm::ConnectionClosed(closed) if !self.current.remove(&closed.connection_id) => {
+                return;
             }
             _ => {}
         }

@@ -136,10 +136,13 @@ impl Reconnect {
             return None;
         }
         self.set(peer, State::Dialling);
-        let sought = self.peers.get(&peer)?;
-        let mut addresses = sought.given.clone();
-        addresses.extend(sought.learnt.iter().cloned());
-        Some((peer, addresses))
+        Some((peer, self.addresses(&peer)))
+    }
+
+    /// Where a sought peer may be.
+    pub(super) fn addresses(&self, peer: &PeerId) -> Vec<Multiaddr> {
+        let sought = self.peers.get(peer);
+        sought.into_iter().flat_map(|s| s.given.iter().chain(&s.learnt)).cloned().collect()
     }
 
     /// When to ask [`Self::next`] again, if nothing else happens before.

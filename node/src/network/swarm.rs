@@ -22,6 +22,8 @@ pub(super) enum Chance {
     Probes = 2,
     /// The order of keepers.
     Keepers = 3,
+    /// Pauses before relayed peers are dialled anew.
+    Upgrades = 4,
 }
 
 /// Randomness for one purpose.

@@ -10,6 +10,7 @@
 
 mod bare;
 mod direct;
+mod kept;
 mod line;
 mod proxy;
 mod relayed;

@@ -26,6 +26,7 @@ impl EventLoop {
                 self.sessions.abandon(&peer_id);
                 self.reconnect.lost(peer_id, Instant::now());
                 self.relayed.remove(&peer_id);
+                self.upgrades.end(&peer_id);
                 if self.keepers.is_one(&peer_id) {
                     self.keepers.lost(&peer_id);
                     self.tell_where();

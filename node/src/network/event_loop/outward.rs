@@ -111,6 +111,18 @@ impl EventLoop {
         }
     }
 
+    /// Dials known peers anew that are reached through relays only: directly, and at circuits, where
+    /// a hole is punched when the connection comes up. With relays only there is nothing to gain.
+    pub(super) fn upgrade_who_is_due(&mut self) {
+        while let Some(peer) = self.upgrades.next(Instant::now()) {
+            let addresses = self.reconnect.addresses(&peer);
+            let known = self.swarm.behaviour().streams.is_known(&peer);
+            if known && self.way.listens() && !addresses.is_empty() {
+                self.dial(peer, addresses);
+            }
+        }
+    }
+
     /// The names of a keeper's addresses have been looked up.
     pub(super) fn looked_up(&mut self, (peer, addresses): (PeerId, Vec<Multiaddr>)) {
         if self.keepers.is_one(&peer) {
@@ -124,10 +136,12 @@ impl EventLoop {
             self.not_reached(peer, &DialError::NoAddresses);
             return;
         }
-        let dial = DialOpts::peer_id(peer)
-            .condition(PeerCondition::DisconnectedAndNotDialing)
-            .addresses(addresses)
-            .build();
+        // To be connected is no reason not to dial while that is through relays only.
+        let condition = match self.relayed.contains(&peer) {
+            true => PeerCondition::NotDialing,
+            false => PeerCondition::DisconnectedAndNotDialing,
+        };
+        let dial = DialOpts::peer_id(peer).condition(condition).addresses(addresses).build();
         if let Err(error) = self.swarm.dial(dial) {
             self.not_reached(peer, &error);
         }
@@ -197,8 +211,10 @@ impl EventLoop {
         }
         if now {
             self.relayed.insert(peer);
+            self.upgrades.begin(peer, Instant::now());
         } else {
             self.relayed.remove(&peer);
+            self.upgrades.end(&peer);
         }
         if let (Some(key), Some(relayed)) = (key_of(&peer), relayed) {
             self.outbox.push_back(NetworkEvent::Relayed { peer: key, relayed });
