@@ -118,8 +118,9 @@ fn text(paint: Paint, answer: &serde_json::Value) -> String {
         .map(|address| format!("\n  {}", paint.faint(address)))
         .collect();
     if listen.is_empty() {
-        return "Your node is running. It is in no group yet: `cairn group create NAME` or \
-                `cairn join CODE`. Ctrl-C stops it."
+        return "Your node is running. Nobody can call it: either it is in no group yet \
+                (`cairn group create NAME` or `cairn join CODE`), or it goes through relays or a \
+                proxy only. Ctrl-C stops it."
             .to_owned();
     }
     let many = counted(u64::try_from(listen.len()).unwrap_or(u64::MAX), "address");

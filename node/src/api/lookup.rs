@@ -37,10 +37,10 @@ pub fn find<T: Clone>(
     let wanted = wanted.trim();
     let lower = wanted.to_lowercase();
     let fits = |candidate: &Candidate<T>, step: u8| match step {
-        0 => candidate.id == lower,
+        0 => candidate.id.to_lowercase() == lower,
         1 => candidate.name.as_deref() == Some(wanted),
         2 => candidate.name.as_ref().is_some_and(|name| name.to_lowercase() == lower),
-        _ => lower.len() >= PREFIX_LETTERS && candidate.id.starts_with(&lower),
+        _ => lower.len() >= PREFIX_LETTERS && candidate.id.to_lowercase().starts_with(&lower),
     };
     for step in 0..4 {
         let candidates = candidates.iter().filter(|_| !wanted.is_empty());
@@ -81,6 +81,7 @@ mod tests {
             (3, "qrstuvwx", Some("abcd")),
             (4, "mnopqrst", None),
             (5, "mnopzzzz", Some("Heron")),
+            (6, "12D3KooWMZAz", None),
         ];
         all.into_iter()
             .map(|(value, id, name)| Candidate {
@@ -103,6 +104,8 @@ mod tests {
         assert_eq!(found("evenings"), Ok(2));
         assert_eq!(found("HERON"), Ok(5));
         assert_eq!(found("qrst"), Ok(3));
+        assert_eq!(found("12D3KooWMZAz"), Ok(6), "an id may have capital letters");
+        assert_eq!(found("12D3KooWM"), Ok(6));
     }
 
     #[test]
