@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    acts, council, demo, doctor, edit, explain, export, grant, group, hide, import, init, invite,
-    join, keeper, members, peers, post, read, remove, requests, respond, revoke, search, settle,
-    status, sync, thread, up,
+    acts, bundle, council, demo, doctor, edit, explain, export, grant, group, hide, import, init,
+    invite, join, keeper, members, peers, post, read, remove, requests, respond, revoke, search,
+    settle, status, sync, thread, up,
 };
 use crate::editor::TextArgs;
 use crate::error::Failure;
@@ -84,6 +84,8 @@ pub(crate) enum Command {
     Doctor(doctor::DoctorArgs),
     #[command(subcommand)]
     Keeper(keeper::KeeperCommand),
+    #[command(subcommand)]
+    Bundle(bundle::BundleCommand),
     Export(export::ExportArgs),
     Import(import::ImportArgs),
     Demo(demo::DemoArgs),

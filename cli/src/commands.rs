@@ -2,6 +2,7 @@
 //! reads.
 
 pub(crate) mod acts;
+pub(crate) mod bundle;
 pub(crate) mod council;
 pub(crate) mod demo;
 pub(crate) mod doctor;
@@ -10,6 +11,7 @@ pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod grant;
 pub(crate) mod group;
+pub(crate) mod group_keeper;
 pub(crate) mod hide;
 pub(crate) mod import;
 pub(crate) mod init;
@@ -120,6 +122,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Status(args) => status::run(setting, &args).await,
         Command::Doctor(args) => doctor::run(setting, &args).await,
         Command::Keeper(command) => keeper::run(setting, command).await,
+        Command::Bundle(command) => bundle::run(setting, command).await,
         Command::Export(args) => export::run(setting, args).await,
         Command::Import(args) => import::run(setting, args).await,
         Command::Demo(args) => demo::run(setting, args).await,

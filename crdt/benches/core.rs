@@ -9,6 +9,8 @@
 
 #[path = "../tests/replica/community.rs"]
 mod community;
+#[path = "../tests/replica/keeper.rs"]
+mod keeper;
 #[path = "../tests/authority/people.rs"]
 mod people;
 #[path = "../tests/replica/store.rs"]

@@ -43,6 +43,7 @@ mod erasure;
 mod evaluate;
 mod fork;
 mod granted;
+mod keepers;
 
 /// Hash of everything that an evaluation says about members, devices, documents and control
 /// entries (A9).
@@ -247,7 +248,7 @@ impl Authority {
     #[must_use]
     pub fn readers(&self, audience: Audience) -> BTreeMap<DeviceId, PublicKey> {
         let floor = match audience {
-            Audience::Readers => Rank::Reader,
+            Audience::Readers | Audience::Mailbox => Rank::Reader,
             Audience::Moderators | Audience::ModeratorsAnd(_) => Rank::Moderator,
         };
         let reads = |member: &MemberId| {
@@ -319,6 +320,14 @@ impl Authority {
                 cutting.rank.and(cutting.statements.first()).copied()
             }
         })
+    }
+
+    /// The highest grant that a member was ever validly given, whatever became of it.
+    #[must_use]
+    pub fn highest_ever(&self, member: &MemberId) -> Option<GrantId> {
+        let grants = self.grounds.grants.iter();
+        let own = grants.filter(|(_, granted)| granted.subject == *member && !granted.broken);
+        own.max_by_key(|(_, granted)| granted.rank).map(|(id, _)| *id)
     }
 
     /// Whether a member was ever validly granted anything.

@@ -3,5 +3,6 @@
 pub mod draft;
 pub mod grant;
 pub mod invite;
+pub mod keeper;
 pub mod rank;
 pub mod revocation;

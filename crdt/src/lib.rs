@@ -14,6 +14,7 @@ pub mod authority;
 pub mod capability;
 pub mod codec;
 pub mod crypto;
+pub mod discovery;
 pub mod document;
 pub mod epoch;
 pub mod id;

@@ -18,6 +18,8 @@ pub const EPOCH_DEVICES: usize = 1024;
 pub const HISTORY_EPOCHS: usize = 64;
 /// Devices of one member, and so of one cut.
 pub const MEMBER_DEVICES: usize = 64;
+/// Logs of one member that are kept (L8): of devices that live, and of those that are gone.
+pub const MEMBER_LOGS: usize = 256;
 /// Branches of a forked log that are kept (L8).
 pub const FORK_BRANCHES: usize = 64;
 /// Removals that one grant may cite (A3), hides that one restore may lift (C5).
@@ -54,6 +56,8 @@ pub const DECLINED_REQUESTS: usize = 1024;
 pub const ADDRESSES: usize = 16;
 /// Bytes of one address in its binary form.
 pub const ADDRESS_BYTES: usize = 256;
+/// Bytes of a record that says where a device is: all have this size (M5).
+pub const WHEREABOUTS_BYTES: usize = 1024;
 
 /// Operations of one document change: a character of shared text is one (C3).
 pub const CHANGE_OPS: usize = 40 * 1024;
@@ -73,6 +77,14 @@ pub const NOTE_BYTES: usize = 2000;
 /// Bytes of the agreement.
 pub const AGREEMENT_BYTES: usize = 32 * 1024;
 
+/// Keepers that a group uses (M1).
+pub const KEEPERS: usize = 8;
+/// Secrets that open mailboxes which a device tries, and which a newcomer is given (M2).
+pub const MAILBOX_SECRETS: usize = 64;
+/// Runs in one record.
+pub const PARCEL_RUNS: usize = 256;
+/// Stretches of entries that are remembered of one record.
+pub const RECORD_STRETCHES: usize = 1024;
 /// Bytes of one record of a mailbox (M1).
 pub const RECORD_BYTES: usize = 640 * 1024;
 /// Bytes of the smallest record: padding begins here.

@@ -9,3 +9,4 @@ pub mod frontier;
 pub mod parked;
 pub mod run;
 pub mod set;
+mod tree;

@@ -10,7 +10,9 @@
 //! alone; nothing leaves before it is written; nothing that a peer sends panics.
 
 mod acts;
+mod allowance;
 mod author;
+pub mod bundles;
 mod confirming;
 pub mod council;
 mod denials;
@@ -26,6 +28,7 @@ mod holdings;
 mod ingest;
 pub mod input;
 mod joining;
+pub mod keepers;
 mod keys;
 mod materialise;
 mod outcome;
@@ -41,6 +44,7 @@ mod rewriting;
 mod rollback;
 mod sessions;
 pub mod snapshot;
+mod whereabouts;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,11 +72,13 @@ use documents::Documents;
 use effect::{Effect, Write};
 use holdings::Holdings;
 use input::{Input, Load, SessionId, Timer};
+use keepers::Keepers;
 use outcome::Outcome;
 use peers::Peers;
 use persona::Persona;
 use posts::PendingEdit;
 use prekeys::Asked;
+use whereabouts::Lookout;
 
 /// Milliseconds between two looks at what is due.
 const TICK_MILLIS: u64 = 5_000;
@@ -142,6 +148,9 @@ pub struct Replica {
     /// What the last receipt said.
     last_shown: Option<FrontierDigest>,
     own_receipt: Option<Receipt>,
+    keepers: Keepers,
+    /// Where members are told and looked for (M5).
+    lookout: Lookout,
 }
 
 impl Replica {
@@ -165,9 +174,17 @@ impl Replica {
                 self.gossip(now, token, from, &bytes, &mut out);
             }
             Input::Loaded { load, entries } => self.loaded(now, rng, &load, entries, &mut out),
+            Input::Keeper { keeper, event } => {
+                self.keeper_event(now, rng, keeper, event, &mut out);
+            }
+            Input::Bundle { records } => self.unpack(now, &records, &mut out),
+            Input::Found { key, value } => self.whereabouts_found(key, &value, &mut out),
             Input::Timer(Timer::Tick) => {
                 self.tick(now, &mut out);
+                self.tend_whereabouts(now, rng, &mut out);
+                self.tick_adding(now, &mut out);
                 self.confirm_erasures(now, &mut out);
+                self.resume_rewriting(now, &mut out);
                 self.rotate_prekey(now, rng, &mut out);
                 self.sweep(now, &mut out);
             }
@@ -179,6 +196,7 @@ impl Replica {
         let synced = std::mem::take(&mut self.synced);
         if synced {
             self.caught_up(&mut out);
+            self.follow_erasures(&mut out);
         }
         if synced && std::mem::take(&mut self.introduction_due) {
             // A newcomer writes its first entry when it holds what the others do: under the epoch
@@ -186,6 +204,7 @@ impl Replica {
             self.publish_profile(now, rng, None, None, &mut out);
         }
         self.move_on(now, rng, &mut out);
+        self.tend_keepers(now, rng, &mut out);
         self.settle(now, &mut out);
         out.finish(&self.persona)
     }

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Milliseconds of a day.
+pub const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
+
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(
     Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize,

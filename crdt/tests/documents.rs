@@ -237,6 +237,7 @@ fn c3_a_change_is_for_its_device_document_and_kind() {
     let late = cairn_crdt::time::Timestamp::from_millis(LATEST.as_millis() + 1);
     let refused = post("one", "").create(actor(1), late);
     assert_eq!(refused, Err(CannotWrite::Refused(ChangeRefused::Implausible)));
+    assert!(post("one", "").create(actor(1), LATEST).is_ok(), "the last moment there is");
 }
 
 #[test]

@@ -341,6 +341,27 @@ fn k3_many_keys_are_packed_in_several_welcomes_that_each_fit() {
         others += keys.envelopes.len();
     }
     assert_eq!((some, others), (100, 1500));
+    // As many of either sort as a welcome may hold are in one, and one more makes two.
+    let secret = |n: u16| {
+        let mut bytes = [7; 32];
+        bytes[..2].copy_from_slice(&n.to_be_bytes());
+        EpochSecret::from_bytes(bytes)
+    };
+    let bound = u16::try_from(WELCOME_KEYS).unwrap();
+    let sizes = |epochs: u16, envelopes: u16| -> Vec<usize> {
+        let epochs: Vec<_> = (0..epochs).map(secret).collect();
+        let small = |n: u16| {
+            let entry = EntryId::from_bytes([n as u8; 32]);
+            let document = DocumentId::from_bytes([2; 32]);
+            let key = DocumentKey::Of(entry);
+            (entry, Envelope { document, creation: None, key })
+        };
+        let envelopes: Vec<_> = (0..envelopes).map(small).collect();
+        let packed = Keys::pack(&epochs, &envelopes);
+        packed.iter().map(|keys| keys.epochs.len() + keys.envelopes.len()).collect()
+    };
+    assert_eq!((sizes(bound, 0), sizes(bound + 1, 0)), (vec![512], vec![512, 1]));
+    assert_eq!((sizes(0, bound), sizes(0, bound + 1)), (vec![512], vec![512, 1]));
     assert!(Keys::pack(&[], &[]).is_empty());
 }
 

@@ -24,7 +24,7 @@ use cairn_crdt::codec::Bytes;
 use cairn_crdt::crypto::signing::SigningKey;
 use cairn_crdt::id::{AccessKey, ControlKey, MailboxId, TransportKey};
 use cairn_crdt::mailbox::message::{NewRecord, Putting};
-use cairn_crdt::mailbox::{Cursor, Generation, record_id};
+use cairn_crdt::mailbox::{Cursor, record_id};
 use cairn_node::clock;
 use cairn_node::keeper::client::{
     Access, Ask, ClientConfig, ClientEvent, Failure, KeeperClient, Told, Wish, direct,
@@ -176,7 +176,7 @@ impl Guest {
 }
 
 fn access(number: usize) -> Access {
-    Access::Mailbox { mailbox: mailbox(number), generation: Generation(1), key: key(2, number) }
+    Access::Mailbox { mailbox: mailbox(number), key: key(2, number) }
 }
 
 /// What one client puts: every so manieth mailbox.

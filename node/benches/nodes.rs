@@ -102,7 +102,8 @@ fn steps(posts: usize) -> Vec<(&'static str, f64)> {
 }
 
 async fn serve(home: &Path) {
-    let options = UpOptions { listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()], mdns: false };
+    let options =
+        UpOptions { listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()], ..UpOptions::default() };
     runtime::up(home, PASSPHRASE, options, |_| println!("ready")).await.unwrap();
 }
 

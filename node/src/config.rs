@@ -8,6 +8,11 @@ use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 
 use crate::api::command::ApiError;
+use crate::storage::Store;
+
+mod way;
+
+pub use way::{Proxy, Reach, WAY_SETTING, Way};
 
 /// How `cairn up` runs.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +22,41 @@ pub struct UpOptions {
     pub listen: Vec<String>,
     /// Whether to find members on the local network.
     pub mdns: bool,
+    /// Whether to ask the router to let others in.
+    pub upnp: bool,
+    /// `direct` or `relay-only`; what was said last, if nothing is said.
+    pub reach: Option<String>,
+    /// `socks5://HOST:PORT` or `none`; what was said last, if nothing is said.
+    pub proxy: Option<String>,
+}
+
+/// How a node goes: what a person says now, or else what the store remembers of what they said
+/// before. What they say now is remembered.
+///
+/// # Errors
+/// When it is not understood, the store fails, or addresses to listen on are given to a node that
+/// is not to listen.
+pub fn choose_way(store: &mut dyn Store, options: &UpOptions) -> Result<Way, ApiError> {
+    let bytes = store.setting(WAY_SETTING)?;
+    let kept = bytes.as_ref().map_or(Some(Way::default()), |b| serde_json::from_slice(b).ok());
+    let said_in_full = options.reach.is_some() && options.proxy.is_some();
+    // Never more open than it was, because of bytes that are not understood.
+    let kept = kept.or(said_in_full.then(Way::default)).ok_or_else(|| {
+        ApiError::new("damaged", "how this node may be reached cannot be read from the store")
+            .hinted("Say it anew, with both --reach and --proxy.")
+    })?;
+    let way = kept.with(options.reach.as_deref(), options.proxy.as_deref())?;
+    if !way.listens() && !options.listen.is_empty() {
+        return Err(ApiError::usage(
+            "A node that goes by relays only or by a proxy does not listen",
+        )
+        .hinted("Leave out --listen, or say --reach direct and --proxy none."));
+    }
+    let written = serde_json::to_vec(&way).unwrap_or_default();
+    if bytes.as_deref() != Some(&written) && (bytes.is_some() || way != Way::default()) {
+        store.set_setting(WAY_SETTING, &written)?;
+    }
+    Ok(way)
 }
 
 /// The group setting that holds [`Ports`].

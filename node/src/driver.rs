@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use cairn_crdt::crypto::signing::SigningKey;
-use cairn_crdt::id::GroupId;
+use cairn_crdt::id::{GroupId, TransportKey};
 use cairn_crdt::replica::input::{Input, SessionEvent};
 use cairn_crdt::time::Timestamp;
 use libp2p::Multiaddr;
@@ -21,8 +21,9 @@ use rand_chacha::ChaCha20Rng;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::api::command::ApiError;
-use crate::config::Ports;
-use crate::network::{NetworkCommand, NetworkError, NetworkEvent};
+use crate::config::{Ports, Way};
+use crate::keeper::client::Ask;
+use crate::network::{FindingCommand, FindingEvent, NetworkCommand, NetworkError, NetworkEvent};
 use crate::storage::Store;
 use desk::Desk;
 use incoming::{Incoming, NetworkId};
@@ -31,9 +32,12 @@ use persona::Persona;
 use timers::Wake;
 
 mod answer;
+mod bundle;
 mod desk;
+mod finding;
 mod founding;
 pub mod incoming;
+mod keepers;
 mod link;
 mod outgoing;
 mod persona;
@@ -65,6 +69,20 @@ pub trait Networks: Send {
         topic: [u8; 32],
         listen: Vec<Multiaddr>,
     ) -> Result<mpsc::Sender<NetworkCommand>, NetworkError>;
+
+    /// Starts a client of a keeper, under identities that are thrown away. Its events reach the
+    /// driver as [`Incoming::Keeper`] with this id. It ends when the sender is dropped.
+    fn keeper(
+        &mut self,
+        id: NetworkId,
+        group: GroupId,
+        keeper: TransportKey,
+        addresses: Vec<Vec<u8>>,
+    ) -> mpsc::Sender<Ask>;
+
+    /// Starts finding for a persona, under identities that are thrown away. Its events reach the
+    /// driver as [`Incoming::Finding`] with this id.
+    fn finding(&mut self, id: NetworkId, group: GroupId) -> mpsc::Sender<FindingCommand>;
 }
 
 /// How a driver reaches other nodes.
@@ -75,6 +93,8 @@ pub struct Connections {
     pub listen: Vec<Multiaddr>,
     /// Whether those are the usual ones, of which this machine may lack some.
     pub usual: bool,
+    /// How the node reaches others and is reached.
+    pub way: Way,
 }
 
 /// One home, running.
@@ -142,6 +162,11 @@ impl Driver {
         self.personas.values().filter_map(|persona| persona.link.crowded())
     }
 
+    /// The same of the clients of keepers.
+    pub fn crowded_keepers(&self) -> impl Iterator<Item = &mpsc::Sender<Ask>> {
+        self.personas.values().flat_map(|persona| persona.keepers.crowded())
+    }
+
     /// Takes in one thing. What follows from it may wait for [`Driver::finish`].
     pub fn handle(&mut self, now: Timestamp, incoming: Incoming) {
         match incoming {
@@ -151,6 +176,23 @@ impl Driver {
                     && persona.link.id == network
                 {
                     happened(persona, &mut self.desk, event);
+                    persona.run(&mut self.desk, now);
+                }
+            }
+            Incoming::Keeper { group, keeper, client, event } => {
+                if let Some(persona) = self.personas.get_mut(&group)
+                    && let Some(event) = persona.keepers.heard(keeper, client, event)
+                {
+                    persona.give(Input::Keeper { keeper, event });
+                    persona.run(&mut self.desk, now);
+                }
+            }
+            Incoming::Finding { group, finding, event } => {
+                if let Some(persona) = self.personas.get_mut(&group)
+                    && persona.found.id == finding
+                    && let FindingEvent::Found { key, value } = event
+                {
+                    persona.give(Input::Found { key, value });
                     persona.run(&mut self.desk, now);
                 }
             }
@@ -195,6 +237,28 @@ impl Driver {
         for persona in self.personas.values_mut() {
             persona.finish(&mut self.desk, now);
             persona.link.send_waiting();
+            persona.keepers.send_waiting();
+            persona.found.send_waiting();
+            if let Some(contacts) = persona.keepers.moved() {
+                persona.found.use_keepers(contacts.clone());
+                persona.link.send(NetworkCommand::Keepers(contacts));
+            }
+            let wanted = persona.keepers.wanted();
+            if let Some(connections) = &mut self.connections {
+                for (keeper, addresses) in wanted {
+                    self.networks = self.networks.wrapping_add(1);
+                    let id = NetworkId(self.networks);
+                    let group = persona.group;
+                    let asks = connections.networks.keeper(id, group, keeper, addresses);
+                    persona.keepers.started(keeper, id, asks);
+                }
+                if persona.found.is_wanted() {
+                    self.networks = self.networks.wrapping_add(1);
+                    let id = NetworkId(self.networks);
+                    let commands = connections.networks.finding(id, persona.group);
+                    persona.found.started(id, commands);
+                }
+            }
             if self.desk.waits.concern(persona.group)
                 && let Some(at) = self.desk.waits.look(persona, now)
             {
@@ -258,6 +322,7 @@ impl Driver {
             }
         };
         persona.link = Link::new(id, commands);
+        persona.link.send(NetworkCommand::Keepers(persona.keepers.contacts()));
         Ok(())
     }
 
@@ -316,6 +381,13 @@ fn happened(persona: &mut Persona, desk: &mut Desk, event: NetworkEvent) {
     let link = &mut persona.link;
     match event {
         NetworkEvent::Listening(addresses) => persona.listens(desk, addresses),
+        NetworkEvent::Reachability(reachability) => link.reachability = reachability,
+        NetworkEvent::Relayed { peer, relayed: true } => {
+            link.relayed.insert(peer);
+        }
+        NetworkEvent::Relayed { peer, relayed: false } => {
+            link.relayed.remove(&peer);
+        }
         NetworkEvent::Connected(peer) => {
             link.connected.insert(peer);
             link.unreachable.remove(&peer);
@@ -323,6 +395,7 @@ fn happened(persona: &mut Persona, desk: &mut Desk, event: NetworkEvent) {
         }
         NetworkEvent::Disconnected(peer) => {
             link.connected.remove(&peer);
+            link.relayed.remove(&peer);
             persona.give(Input::Disconnected { peer });
         }
         NetworkEvent::SessionOpened { session, peer, protocol, initiated } => {

@@ -13,6 +13,11 @@
 //! - Nothing is shared between two personas: key, ports, address book and agent string are those of
 //!   one Swarm (I3).
 //! - Nobody outside the set of members is in a mesh or fan-out, or has a message delivered (S3).
+//! - Keepers are in no mesh and no session; the driver is not told of their connections.
+//! - With relays only, no member learns an address of this machine: nothing listens, and members are
+//!   dialled through this node's own keepers: `guard` has the last word. Through a proxy, no socket leads anywhere
+//!   else. Both close when something fails: without a relay or proxy this node waits.
+//! - No name that a peer says is ever looked up.
 //! - Everything that a stranger can make grow has a bound in [`policy`].
 //! - The event loop always takes commands, so that it and the driver never wait for each other.
 //! - No address and no peer id is logged above trace. The crates underneath do log them: a
@@ -23,13 +28,29 @@ pub mod policy;
 mod behaviour;
 mod discovery;
 mod event_loop;
+mod finding;
 mod framing;
 mod gate;
 mod gossip;
+mod guard;
+mod keepers;
+mod names;
+mod nearby;
+mod observed;
+mod probing;
+mod punching;
+mod reachability;
 mod reconnect;
 mod sessions;
+mod socks;
 mod streams;
+mod swarm;
 pub(crate) mod transport;
+mod upgrade;
+
+pub use finding::{Finding, FindingCommand, FindingConfig, FindingEvent};
+pub use reachability::{How, Reachability, Why};
+pub use transport::to_keepers;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -41,6 +62,8 @@ use tokio::sync::mpsc;
 use cairn_crdt::id::TransportKey;
 use cairn_crdt::replica::effect::Verdict;
 use cairn_crdt::replica::input::{GossipToken, Protocol, SessionId};
+
+use crate::config::Way;
 
 /// What the driver asks of a persona's network.
 #[derive(Debug)]
@@ -101,8 +124,22 @@ pub enum NetworkCommand {
     /// From now on exactly these peers take part in gossip (S3). Nobody else is in a mesh or
     /// fan-out, whatever it subscribes to.
     Members(BTreeSet<TransportKey>),
+    /// From now on exactly these are the group's keepers, the first [`policy::KEEPERS`] of them: a
+    /// connection is kept to each, they are asked to call back, and a place is reserved at their
+    /// relays while nobody can call this node directly. They take no part in anything else.
+    Keepers(Vec<KeeperContact>),
     /// Close everything.
     Shutdown,
+}
+
+/// A keeper and where it is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KeeperContact {
+    /// Its libp2p identity.
+    pub transport: TransportKey,
+    /// Its addresses, as an operator wrote them: they may begin with a name. At most
+    /// `limits::ADDRESSES` are used.
+    pub addresses: Vec<Multiaddr>,
 }
 
 /// What a persona's network tells the driver.
@@ -154,6 +191,16 @@ pub enum NetworkEvent {
         /// The entry.
         bytes: Vec<u8>,
     },
+    /// Whether a connected peer is reached through a relay only. Said when it is, and when that
+    /// changes.
+    Relayed {
+        /// Who.
+        peer: TransportKey,
+        /// Whether no connection to it is direct.
+        relayed: bool,
+    },
+    /// Whether others can reach this node has become known, or is another way than before.
+    Reachability(Reachability),
     /// A peer could not be reached at any address: words without its addresses.
     Unreachable {
         /// Who.
@@ -176,6 +223,12 @@ pub struct NetworkConfig {
     /// addresses of the persona to everyone on that network, and to see two personas announced
     /// from one address is to know that they share a machine.
     pub mdns: bool,
+    /// Whether to ask the router to open a port (UPnP). The router, and everyone on the local
+    /// network who listens, learns of a port for each persona.
+    pub upnp: bool,
+    /// How this node reaches others and is reached. With relays only, or through a proxy, neither
+    /// `listen` nor `mdns` nor `upnp` has any effect.
+    pub way: Way,
     /// Seed for the jitter of the pauses between attempts to connect; random.
     pub jitter: [u8; 32],
 }

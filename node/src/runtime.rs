@@ -14,12 +14,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use cairn_crdt::crypto::signing::SigningKey;
-use cairn_crdt::id::GroupId;
+use cairn_crdt::id::{GroupId, TransportKey};
 use cairn_crdt::identity::seed::Seed;
 use futures::future::{pending, select_all};
 use libp2p::Multiaddr;
 use rand_chacha::ChaCha20Rng;
-use rand_core::Rng as _;
+use rand_core::{Rng as _, SeedableRng as _};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -29,10 +29,14 @@ use zeroize::Zeroizing;
 use crate::api::command::{Answer, ApiError, Request};
 use crate::api::server;
 use crate::clock;
-use crate::config;
+use crate::config::{self, Way};
 use crate::driver::incoming::{Incoming, NetworkId};
 use crate::driver::{Connections, Driver, Networks, SEED_SETTING};
-use crate::network::{Network, NetworkCommand, NetworkConfig, NetworkError};
+use crate::keeper::client::{Access, Ask, ClientConfig, KeeperClient};
+use crate::network::{
+    Finding, FindingCommand, FindingConfig, Network, NetworkCommand, NetworkConfig, NetworkError,
+    to_keepers,
+};
 use crate::storage::{Home, SALT_FILE, StorageError, Store as _};
 
 pub use self::keeper::{KeeperOptions, KeeperReady, keep, keeper_invite, keeper_status};
@@ -118,7 +122,6 @@ pub async fn up(
     options: UpOptions,
     ready: impl FnOnce(Ready),
 ) -> Result<(), ApiError> {
-    let listen = config::listen(&options.listen)?;
     let home = existing(home)?;
     let passphrase = Zeroizing::new(passphrase.to_owned());
     let unlocked = tokio::task::spawn_blocking(move || {
@@ -126,7 +129,9 @@ pub async fn up(
         (home, store)
     });
     let (home, store) = unlocked.await.map_err(|_| failed())?;
-    let store = Box::new(store?);
+    let mut store = Box::new(store?);
+    let way = config::choose_way(store.as_mut(), &options)?;
+    let listen = if way.listens() { config::listen(&options.listen)? } else { Vec::new() };
     let stop = Stop::listen()?;
 
     let (inbox, incoming) = mpsc::channel(INBOX);
@@ -135,11 +140,13 @@ pub async fn up(
         handle: Handle::current(),
         inbox: inbox.clone(),
         mdns: options.mdns,
+        upnp: options.upnp,
+        way,
         rng: randomness()?,
         alive,
     };
-    let connections =
-        Connections { networks: Box::new(swarms), listen, usual: options.listen.is_empty() };
+    let usual = options.listen.is_empty();
+    let connections = Connections { networks: Box::new(swarms), listen, usual, way };
     let (rng, folder) = (randomness()?, home.path().to_owned());
     let open = move || Driver::open(clock::now(), folder, store, rng, Some(connections));
     let mut driving = drive(open, incoming).await?;
@@ -254,11 +261,19 @@ async fn next(driver: &Driver, inbox: &mut mpsc::Receiver<Incoming>) -> Option<I
             false => drop(select_all(rooms).await),
         }
     };
+    let rooms: Vec<_> = driver.crowded_keepers().map(|keeper| Box::pin(keeper.reserve())).collect();
+    let keepers = async {
+        match rooms.is_empty() {
+            true => pending::<()>().await,
+            false => drop(select_all(rooms).await),
+        }
+    };
     tokio::select! {
         biased;
         // Nobody is left who could bring anything.
         incoming = inbox.recv() => Some(incoming.unwrap_or(Incoming::Stop)),
         () = room => None,
+        () = keepers => None,
         () = sleep(rest.unwrap_or(LONGEST_SLEEP)) => None,
     }
 }
@@ -268,6 +283,8 @@ struct Swarms {
     handle: Handle,
     inbox: mpsc::Sender<Incoming>,
     mdns: bool,
+    upnp: bool,
+    way: Way,
     rng: ChaCha20Rng,
     alive: mpsc::Sender<()>,
 }
@@ -285,7 +302,15 @@ impl Networks for Swarms {
         self.rng.fill_bytes(&mut jitter);
         let key = SigningKey::from_seed(&key.to_seed());
         let (sender, mut events) = mpsc::channel(EVENTS);
-        let config = NetworkConfig { key, topic, listen, mdns: self.mdns, jitter };
+        let config = NetworkConfig {
+            key,
+            topic,
+            listen,
+            mdns: self.mdns,
+            upnp: self.upnp,
+            way: self.way,
+            jitter,
+        };
         let (commands, network) = Network::start(config, sender)?;
         let (inbox, alive) = (self.inbox.clone(), self.alive.clone());
         self.handle.spawn(async move {
@@ -301,6 +326,56 @@ impl Networks for Swarms {
             drop(inbox.send(Incoming::NetworkEnded { group, network: id }).await);
         });
         Ok(commands)
+    }
+
+    fn keeper(
+        &mut self,
+        client: NetworkId,
+        group: GroupId,
+        keeper: TransportKey,
+        addresses: Vec<Vec<u8>>,
+    ) -> mpsc::Sender<Ask> {
+        let (sender, mut events) = mpsc::channel(EVENTS);
+        let mut seed = [0; 32];
+        self.rng.fill_bytes(&mut seed);
+        let rng = ChaCha20Rng::from_seed(seed);
+        let config = ClientConfig {
+            keeper,
+            addresses,
+            transport: to_keepers(self.way),
+            access: Access::Nothing,
+            seen: None,
+            rng,
+        };
+        let (asks, running) = KeeperClient::start(config, sender);
+        let inbox = self.inbox.clone();
+        self.handle.spawn(running);
+        self.handle.spawn(async move {
+            while let Some(event) = events.recv().await {
+                if inbox.send(Incoming::Keeper { group, keeper, client, event }).await.is_err() {
+                    return;
+                }
+            }
+        });
+        asks
+    }
+
+    fn finding(&mut self, finding: NetworkId, group: GroupId) -> mpsc::Sender<FindingCommand> {
+        let (sender, mut events) = mpsc::channel(EVENTS);
+        let mut random = [0; 32];
+        self.rng.fill_bytes(&mut random);
+        let config = FindingConfig { way: self.way, random };
+        let (commands, running) = Finding::start(config, sender);
+        let inbox = self.inbox.clone();
+        self.handle.spawn(running);
+        self.handle.spawn(async move {
+            while let Some(event) = events.recv().await {
+                if inbox.send(Incoming::Finding { group, finding, event }).await.is_err() {
+                    return;
+                }
+            }
+        });
+        commands
     }
 }
 

@@ -2,12 +2,20 @@
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "test code"
 )]
 
+#[path = "network/finding.rs"]
+mod finding;
 #[path = "network/node.rs"]
 mod node;
+#[path = "network/relay.rs"]
+mod relay;
+#[path = "network/relayed.rs"]
+mod relayed;
 
 use std::time::Duration;
 

@@ -34,7 +34,8 @@ impl Node {
         let (tell, told) = oneshot::channel();
         let running = tokio::spawn(async move {
             let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
-            runtime::up(&path, PASSPHRASE, UpOptions { listen, mdns: false }, |ready| {
+            let options = UpOptions { listen, ..UpOptions::default() };
+            runtime::up(&path, PASSPHRASE, options, |ready| {
                 let _ = tell.send(ready);
             })
             .await
@@ -193,10 +194,10 @@ async fn a_home_without_a_store_and_a_wrong_passphrase_are_told() {
     assert!(!Path::new(&missing).exists(), "looking makes no folder");
     runtime::init(home.path(), PASSPHRASE).unwrap();
     assert_eq!(runtime::init(home.path(), PASSPHRASE).unwrap_err().kind, "already-there");
-    let options = UpOptions { listen: Vec::new(), mdns: false };
+    let options = UpOptions::default();
     let error = runtime::up(home.path(), "another", options, |_| {}).await.unwrap_err();
     assert_eq!(error.kind, "passphrase");
-    let options = UpOptions { listen: vec!["here".to_owned()], mdns: false };
+    let options = UpOptions { listen: vec!["here".to_owned()], ..UpOptions::default() };
     let error = runtime::up(home.path(), PASSPHRASE, options, |_| {}).await.unwrap_err();
     assert_eq!(error.kind, "usage");
 }

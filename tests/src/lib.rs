@@ -17,6 +17,7 @@
 
 pub mod circle;
 pub mod cookbook;
+pub mod net;
 pub mod patience;
 pub mod person;
 pub mod place;

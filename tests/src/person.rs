@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::net::Machine;
 use crate::patience::until;
 use crate::place::Place;
 use crate::program::{Ran, cairn, ended};
@@ -26,6 +27,8 @@ pub struct Person {
     pub passphrase_file: PathBuf,
     /// What their nodes log, as `CAIRN_LOG` has it.
     pub log_level: String,
+    /// The machine that they sit at, if it is one of a small internet.
+    pub machine: Option<Machine>,
     logs: PathBuf,
     temporary: PathBuf,
     started: u32,
@@ -47,11 +50,30 @@ impl Person {
             home: place.home(name),
             passphrase_file: place.passphrase_file(),
             log_level: "info".to_owned(),
+            machine: None,
             logs: place.logs(),
             temporary: place.temporary(),
             started: 0,
             node: None,
         }
+    }
+
+    /// Somebody with a store, at a machine of a small internet. Their node does not run yet.
+    #[must_use]
+    pub fn at(place: &Place, name: &str, machine: &Machine) -> Self {
+        let mut person = Self::new(place, name);
+        person.machine = Some(machine.clone());
+        drop(person.ask(&["init"]));
+        person
+    }
+
+    /// Somebody who runs a keeper at a machine of a small internet.
+    #[must_use]
+    pub fn keeper(place: &Place, name: &str, machine: &Machine) -> Self {
+        let mut keeper = Self::new(place, name);
+        keeper.machine = Some(machine.clone());
+        keeper.keep(&["--external", &format!("/ip4/{}/tcp/4224", machine.address)]);
+        keeper
     }
 
     /// Several people, each with a store and a running node.
@@ -72,7 +94,10 @@ impl Person {
     /// The program, with this person's home and nothing of whoever runs the tests.
     #[must_use]
     pub fn program(&self) -> Command {
-        let mut command = Command::new(cairn());
+        let mut command = match &self.machine {
+            Some(machine) => machine.program(cairn()),
+            None => Command::new(cairn()),
+        };
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -122,13 +147,36 @@ impl Person {
     /// # Panics
     /// When it does not become ready.
     pub fn arrive_with(&mut self, options: &[&str]) {
+        self.launch(&["up"], options);
+    }
+
+    /// Runs a keeper in this person's home, and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn keep(&mut self, options: &[&str]) {
+        self.launch(&["keeper", "run"], options);
+    }
+
+    /// Makes a code with which one group can use this person's keeper.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn keeper_code(&self) -> String {
+        let answer = self.ask(&["keeper", "invite"]);
+        answer["code"].as_str().unwrap_or_else(|| panic!("no code in {answer}")).to_owned()
+    }
+
+    fn launch(&mut self, command: &[&str], options: &[&str]) {
         assert!(self.node.is_none(), "the node of {} runs already", self.name);
         self.started += 1;
         let log = |what: &str| self.logs.join(format!("{}-{}.{what}", self.name, self.started));
         let (stdout, stderr) = (log("out"), log("err"));
         let mut process = self
             .program()
-            .args(["up", "--json"])
+            .args(command)
+            .arg("--json")
             .args(options)
             .stdin(Stdio::null())
             .stdout(File::create(&stdout).unwrap())

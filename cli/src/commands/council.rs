@@ -12,8 +12,9 @@ use crate::output::{Paint, answer, counted, short};
 ///
 /// A council stands above the founder. In a new group it is the founder alone; it can be handed to
 /// several people of whom more than half must sign. Each keeps a key of their own, derived from
-/// their recovery words. Signing happens in turn: one drafts, the text goes round by whatever way
-/// you trust, and whoever completes it carries it into the group.
+/// their recovery words. Signing happens in turn: one drafts, which is the first signature, the text
+/// goes round by whatever way you trust, and whoever completes it carries it into the group. Each
+/// signs one act at a time: two that were both completed would freeze the council for ever.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CouncilCommand {
     Show(ShowArgs),
@@ -119,6 +120,12 @@ fn show_text(paint: Paint, answer: &Value) -> String {
         lines.push(format!("  {}{you}", answer::text(key, "key")));
     }
     lines.push(format!("Your key: {}", paint.strong(&answer::text(answer, "your_key"))));
+    if let Some(signed) = answer.get("signed").filter(|signed| !signed.is_null()) {
+        lines.push(format!(
+            "You have signed an act, and no other until it is done. {}",
+            act_text(paint, signed)
+        ));
+    }
     lines.join("\n")
 }
 

@@ -2,6 +2,7 @@ use cairn_node::api::command::{HistoryChoice, Request};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
 
+use super::group_keeper::{self, KeeperCommand};
 use super::{Setting, whereabouts};
 use crate::args::GroupArg;
 use crate::editor::TextArgs;
@@ -18,6 +19,8 @@ pub(crate) enum GroupCommand {
     Leave(LeaveArgs),
     Agreement(AgreementArgs),
     Pseudonym(PseudonymArgs),
+    #[command(subcommand)]
+    Keeper(KeeperCommand),
 }
 
 /// Found a group
@@ -97,6 +100,7 @@ pub(crate) async fn run(setting: &Setting, command: GroupCommand) -> Result<(), 
         GroupCommand::Leave(args) => leave(setting, args).await,
         GroupCommand::Agreement(args) => agreement(setting, args).await,
         GroupCommand::Pseudonym(args) => change_pseudonym(setting, args).await,
+        GroupCommand::Keeper(command) => group_keeper::run(setting, command).await,
     }
 }
 

@@ -32,8 +32,13 @@ fn text(paint: Paint, answer: &Value) -> String {
     for peer in answer::list(answer, "peers") {
         let name = answer::some_text(peer, "pseudonym")
             .unwrap_or_else(|| short(&answer::text(peer, "peer")));
+        let through = match answer::some_text(peer, "through").as_deref() {
+            Some("relay") => " through a relay",
+            Some(_) => " directly",
+            None => "",
+        };
         text.push_str(&format!(
-            "\n{}, {}{}",
+            "\n{}, {}{through}{}",
             paint.strong(&name),
             answer::text(peer, "state"),
             addresses(peer, "addresses")

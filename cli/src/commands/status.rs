@@ -1,7 +1,7 @@
 use cairn_node::api::command::Request;
 use serde_json::Value;
 
-use super::Setting;
+use super::{Setting, group_keeper};
 use crate::error::Failure;
 use crate::output::{Paint, answer, counted, short};
 
@@ -33,14 +33,27 @@ fn text(paint: Paint, answer: &Value, running: bool) -> String {
             0 => String::new(),
             missing => format!(", {missing} still missing"),
         };
+        let stale = match answer::flag(group, "stale") {
+            true => ", stale: others have seen more than has come here",
+            false => "",
+        };
         text.push_str(&format!(
-            "\n{}  {}, {} entries{missing}, {}  {}",
+            "\n{}  {}, {} entries{missing}{stale}, {}  {}",
             paint.strong(&name),
             answer::text(group, "state"),
             answer::number(group, "entries"),
             counted(peers, "connected node"),
             paint.faint(&short(&answer::text(group, "digest"))),
         ));
+        for keeper in answer::list(group, "keepers") {
+            text.push_str(&format!("\n  {}", group_keeper::line(paint, keeper)));
+        }
+        if let Some(reach) = group.get("reach").filter(|reach| reach.is_object()) {
+            text.push_str(&format!("\n  {}", answer::text(reach, "why")));
+        }
+    }
+    if let Some(way) = answer::some_text(answer, "way") {
+        text.push_str(&format!("\n{way}"));
     }
     text
 }

@@ -9,7 +9,7 @@ use cairn_crdt::codec::Bytes;
 use cairn_crdt::crypto::signing::SigningKey;
 use cairn_crdt::id::{AccessKey, ControlKey, MailboxId};
 use cairn_crdt::mailbox::message::{NewRecord, Putting};
-use cairn_crdt::mailbox::{Cursor, Generation, KeeperCode};
+use cairn_crdt::mailbox::{Cursor, KeeperCode};
 use cairn_node::clock;
 use cairn_node::keeper::client::{
     Access, Ask, ClientConfig, ClientEvent, Failure, KeeperClient, Told, Wish, direct,
@@ -71,7 +71,7 @@ fn key(number: u8) -> SigningKey {
 
 fn access() -> Access {
     let mailbox = MailboxId::from_bytes(key(1).verifying_key());
-    Access::Mailbox { mailbox, generation: Generation(1), key: key(2) }
+    Access::Mailbox { mailbox, key: key(2) }
 }
 
 fn record(number: u32) -> NewRecord {

@@ -6,12 +6,15 @@ use cairn_crdt::capability::grant::Council;
 use cairn_crdt::capability::invite::{CODE_PREFIX, Code};
 use cairn_crdt::codec::{self, Bytes, List};
 use cairn_crdt::crypto::signing::SigningKey;
+use cairn_crdt::discovery::Whereabouts;
 use cairn_crdt::document::kinds::post::Imported;
 use cairn_crdt::document::sealing::{Envelope, SealedContent};
 use cairn_crdt::epoch::secret::{EpochSecret, Mint};
 use cairn_crdt::epoch::welcome::Keys;
 use cairn_crdt::id::{ControlKey, DeviceId, GroupId};
-use cairn_crdt::limits::{KEEPER_MESSAGE_BYTES, MESSAGE_BYTES, PAYLOAD_BYTES, SEALED_BOX_BYTES};
+use cairn_crdt::limits::{
+    KEEPER_MESSAGE_BYTES, MESSAGE_BYTES, PAYLOAD_BYTES, SEALED_BOX_BYTES, WHEREABOUTS_BYTES,
+};
 use cairn_crdt::log::entry::{Control, Header, Kind};
 use cairn_crdt::log::frontier::Frontier;
 use cairn_crdt::log::run::{Entry, Run};
@@ -188,13 +191,16 @@ pub fn sealed_parts(data: &[u8]) {
         2 => drop(read::<Keys>(rest, SEALED_BOX_BYTES)),
         3 => drop(read::<Introduction>(rest, SEALED_BOX_BYTES)),
         4 => drop(read::<Imported>(rest, PAYLOAD_BYTES)),
+        6 => drop(read::<Whereabouts>(rest, WHEREABOUTS_BYTES)),
         _ => drop(read::<List<Bytes<256>, 16>>(rest, PAYLOAD_BYTES)),
     }
 }
 
-/// The record of a persona, as the store keeps it; the group is in its first 32 bytes.
+/// The record of a persona, as the store keeps it; the group is in its first 32 bytes after the
+/// version, if there is one.
 pub fn persona(data: &[u8]) {
-    let Some(group) = data.first_chunk::<32>() else { return };
+    let record = data.strip_prefix(b"cairn persona").and_then(|versioned| versioned.get(1..));
+    let Some(group) = record.unwrap_or(data).first_chunk::<32>() else { return };
     let snapshot = |persona: &[u8]| Snapshot {
         group: GroupId::from_bytes(*group),
         persona: persona.to_vec().into(),
@@ -203,6 +209,7 @@ pub fn persona(data: &[u8]) {
         epochs: Vec::new(),
         requests: Vec::new(),
         receipts: Vec::new(),
+        keepers: Vec::new(),
         stale: Vec::new(),
     };
     let now = Timestamp::from_millis(1_790_000_000_000);

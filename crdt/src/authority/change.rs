@@ -17,12 +17,6 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Whether nothing changed.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.logs.is_empty() && self.documents.is_empty()
-    }
-
     /// Whether an entry may count differently.
     #[must_use]
     pub fn touches(&self, device: &DeviceId, grant: &GrantId, seq: u64) -> bool {

@@ -203,6 +203,8 @@ impl Grounds {
             | Kind::EPOCH
             | Kind::WELCOME
             | Kind::INVITE
+            | Kind::KEEPER
+            | Kind::DISMISS
             | Kind::CONTENT => self.under_grant(set, place),
             _ => void(Rule::L4, place.id),
         }

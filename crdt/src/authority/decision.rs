@@ -55,27 +55,6 @@ pub fn authorize(
     }
 }
 
-/// Lets an entry of a shared document through although it does not count, because one that
-/// counts, of another member, builds on it (C4).
-///
-/// # Errors
-/// When both are the same member's, or either is not held.
-pub fn authorize_as_base(
-    authority: &Authority,
-    set: &LogSet,
-    entry: Verified<Entry>,
-    built_on_by: &Authorized<Entry>,
-) -> Result<Authorized<Entry>, Denied> {
-    let author = authority.author(set, &entry.get().id);
-    let builder = authority.author(set, &built_on_by.get().id);
-    let counting = authority.counting(set, &entry.get().id);
-    if author.is_some() && builder.is_some() && author != builder {
-        Ok(Authorized(entry.into_inner()))
-    } else {
-        Err(Denied::DoesNotCount(counting))
-    }
-}
-
 /// The lowest live grant of a member that suffices: it has the abilities, and, if `above` is
 /// given, a strictly higher rank. Of equals the one of smallest id. What is written under the
 /// lowest grant loses least when a higher one ends.

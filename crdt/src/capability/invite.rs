@@ -7,7 +7,7 @@ use crate::codec::armour::{self, Unreadable};
 use crate::codec::{Bytes, List, Map};
 use crate::crypto::aead::Nonce;
 use crate::id::{EpochId, GroupId, InviteId, MemberId, PublicKey, TransportKey};
-use crate::limits::{ADDRESS_BYTES, ADDRESSES, ADMITTERS};
+use crate::limits::{ADDRESS_BYTES, ADDRESSES, ADMITTERS, KEEPERS};
 use crate::log::entry::Seen;
 use crate::time::Timestamp;
 
@@ -59,6 +59,8 @@ pub struct Code {
     pub seen: Seen,
     /// Whom to ask: transport key and addresses, in libp2p's binary form.
     pub contacts: List<Contact, ADMITTERS>,
+    /// Keepers with a drop-box for the invite (M2).
+    pub keepers: List<Contact, KEEPERS>,
 }
 
 /// A node that can be asked.
@@ -112,6 +114,7 @@ mod tests {
             request_key: PublicKey::from_bytes([4; 32]),
             seen: Seen::default(),
             contacts: List::default(),
+            keepers: List::default(),
         }
     }
 

@@ -24,10 +24,14 @@ pub const CODE: &str = "cairn 2026 v1 code";
 pub const REQUEST: &str = "cairn 2026 v1 request";
 /// Gossip topic of a group (S3).
 pub const TOPIC: &str = "cairn 2026 v1 topic";
+/// The name under which bundles are sealed (S5).
+pub const BUNDLE: &str = "cairn 2026 v1 bundle";
 /// Id of a gossiped message (S3).
 pub const GOSSIP: &str = "cairn 2026 v1 gossip";
 /// Record id (M1).
 pub const RECORD: &str = "cairn 2026 v1 record";
+/// Nonce of a record: its first 24 bytes (M1).
+pub const RECORD_NONCE: &str = "cairn 2026 v1 record nonce";
 /// What a record is deleted by, of the token that deletes it (M1).
 pub const ERASE: &str = "cairn 2026 v1 erase";
 /// What a keeper keeps of the secret of an invitation (M1).
@@ -45,6 +49,26 @@ pub const ENVELOPE: &str = "cairn 2026 v1 envelope";
 pub const HISTORY: &str = "cairn 2026 v1 history";
 /// HKDF info: key for the secret half of an invite's request key (J1).
 pub const REQUEST_KEY: &str = "cairn 2026 v1 request key";
+/// HKDF info: access key of a mailbox (M2).
+pub const DERIVE_ACCESS: &str = "cairn 2026 v1 derive access";
+/// HKDF info: control key of a mailbox (M2).
+pub const DERIVE_CONTROL: &str = "cairn 2026 v1 derive control";
+/// HKDF info: owner's key of a mailbox, and so its name (M2).
+pub const DERIVE_OWNER: &str = "cairn 2026 v1 derive owner";
+/// HKDF info: from which members' addresses are found (M5).
+pub const DERIVE_DISCOVERY: &str = "cairn 2026 v1 derive discovery";
+/// HKDF info: key of the records of a mailbox (M1).
+pub const RECORD_KEY: &str = "cairn 2026 v1 record key";
+/// HKDF info: token that deletes a record (M1).
+pub const ERASE_TOKEN: &str = "cairn 2026 v1 erase token";
+/// HKDF info: key of the answer to a letter (M2).
+pub const REPLY_KEY: &str = "cairn 2026 v1 reply key";
+/// HPKE info: a letter in a drop-box (M2).
+pub const LETTER: &str = "cairn 2026 v1 letter";
+/// HKDF info: where a device puts its whereabouts on one day (M5).
+pub const WHEREABOUTS_KEY: &str = "cairn 2026 v1 whereabouts key";
+/// HKDF info: key that seals the whereabouts of a group's devices on one day (M5).
+pub const WHEREABOUTS_SEAL: &str = "cairn 2026 v1 whereabouts seal";
 /// HPKE info: a welcome (K3).
 pub const WELCOME: &str = "cairn 2026 v1 welcome";
 /// HPKE info: the introduction in a request to join (J2).
@@ -72,6 +96,8 @@ pub const SIGN_ACCESS: &str = "cairn 2026 v1 sign access";
 pub const SIGN_DROP: &str = "cairn 2026 v1 sign drop";
 /// Signature of a control or owner key over a new generation (M2).
 pub const SIGN_GENERATION: &str = "cairn 2026 v1 sign generation";
+/// Signature of a device over where it is (M5).
+pub const SIGN_WHEREABOUTS: &str = "cairn 2026 v1 sign whereabouts";
 
 /// Hashes `parts`, one after the other, under a label. The caller sees to it that the boundaries
 /// are fixed or written.

@@ -198,6 +198,6 @@ impl Keyring {
             .filter(|(mint, _)| mint.audience == audience && self.epochs.contains_key(&mint.epoch))
             .collect();
         held.sort_by_key(|(mint, seen)| (Reverse(*seen), mint.epoch));
-        held.into_iter().find(|(mint, _)| mint.is_for_exactly(readers)).map(|(mint, _)| mint.epoch)
+        held.into_iter().find(|(mint, _)| mint.suits(readers)).map(|(mint, _)| mint.epoch)
     }
 }

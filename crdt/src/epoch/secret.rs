@@ -25,6 +25,10 @@ pub enum Audience {
     Moderators,
     /// Moderators and above, and one member.
     ModeratorsAnd(MemberId),
+    /// All who may read, for what outsiders keep for them (M2): no content is sealed under such an
+    /// epoch. It stays in use when someone joins, who is welcomed to it, and no longer when someone
+    /// goes.
+    Mailbox,
 }
 
 /// The secret of an epoch: 32 random bytes, known to its recipients and to those they welcome.
@@ -218,6 +222,23 @@ impl Mint {
         let mut tags: Vec<_> = devices.iter().map(|device| tag(self.epoch, *device)).collect();
         tags.sort_unstable();
         self.wraps.iter().map(|wrap| wrap.recipient).eq(tags)
+    }
+
+    /// Whether the epoch was minted for none but these devices (M2).
+    #[must_use]
+    pub fn is_within(&self, devices: &BTreeSet<DeviceId>) -> bool {
+        let tags: BTreeSet<_> = devices.iter().map(|device| tag(self.epoch, *device)).collect();
+        self.wraps.iter().all(|wrap| tags.contains(&wrap.recipient))
+    }
+
+    /// Whether a writer may use the epoch when these devices are its audience (K2): it was minted
+    /// for just them. That of a mailbox may lack some, who are welcomed to it (M2).
+    #[must_use]
+    pub fn suits(&self, devices: &BTreeSet<DeviceId>) -> bool {
+        match self.audience {
+            Audience::Mailbox => self.is_within(devices),
+            _ => self.is_for_exactly(devices),
+        }
     }
 
     /// The devices of `devices` that the epoch was not minted for: who counts them and can open

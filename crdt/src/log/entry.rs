@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability::grant::{Genesis, Grant, RootAct};
 use crate::capability::invite::Invite;
+use crate::capability::keeper::{Dismiss, Keeper};
 use crate::capability::revocation::{
     ConfirmErase, Erase, Hide, Leave, Pin, Remove, Replace, Restore, Revoke,
 };
@@ -63,6 +64,10 @@ impl Kind {
     pub const WELCOME: Self = Self(17);
     /// [`Invite`].
     pub const INVITE: Self = Self(18);
+    /// [`Keeper`].
+    pub const KEEPER: Self = Self(19);
+    /// [`Dismiss`].
+    pub const DISMISS: Self = Self(20);
     /// A change of a document, sealed.
     pub const CONTENT: Self = Self(128);
 
@@ -220,6 +225,10 @@ pub enum Control {
     Welcome(Welcome),
     /// Invites.
     Invite(Invite),
+    /// A keeper is used.
+    Keeper(Keeper),
+    /// Keepers are used no more.
+    Dismiss(Dismiss),
     /// A kind that this build does not know: kept, chained, relayed, counts for nothing (L4).
     Unknown,
 }
@@ -250,6 +259,8 @@ impl Control {
             Kind::EPOCH => Self::Epoch(codec::decode(payload, LIMIT)?),
             Kind::WELCOME => Self::Welcome(codec::decode(payload, LIMIT)?),
             Kind::INVITE => Self::Invite(codec::decode(payload, LIMIT)?),
+            Kind::KEEPER => Self::Keeper(codec::decode(payload, LIMIT)?),
+            Kind::DISMISS => Self::Dismiss(codec::decode(payload, LIMIT)?),
             _ => Self::Unknown,
         })
     }
@@ -276,6 +287,8 @@ impl Control {
             Self::Epoch(_) => Kind::EPOCH,
             Self::Welcome(_) => Kind::WELCOME,
             Self::Invite(_) => Kind::INVITE,
+            Self::Keeper(_) => Kind::KEEPER,
+            Self::Dismiss(_) => Kind::DISMISS,
             Self::Unknown => return None,
         })
     }
@@ -302,6 +315,8 @@ impl Control {
             Self::Epoch(payload) => codec::encode(payload),
             Self::Welcome(payload) => codec::encode(payload),
             Self::Invite(payload) => codec::encode(payload),
+            Self::Keeper(payload) => codec::encode(payload),
+            Self::Dismiss(payload) => codec::encode(payload),
             Self::Unknown => Vec::new(),
         }
     }

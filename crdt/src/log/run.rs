@@ -181,6 +181,13 @@ impl Run {
         Some((Self::new(&lightened, with_content)?, taken.len()))
     }
 
+    /// The ids of its entries, in order, each with whether its payload is here. Nothing of it is
+    /// checked.
+    pub fn contents(&self) -> Vec<(EntryId, bool)> {
+        let entries = self.clone().entries().unwrap_or_default();
+        entries.into_iter().map(|entry| (entry.id, entry.payload.is_some())).collect()
+    }
+
     /// The bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

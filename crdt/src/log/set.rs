@@ -1,40 +1,19 @@
-//! The set of rooted entries (L2): every log as a tree of headers, in memory.
+//! The set of rooted entries (L2), in memory: the logs of all devices.
 //!
 //! Of a content entry only its place in the chain is kept; of a control entry the payload too. A
-//! fork is kept, up to a bound that depends on the set alone (L8).
+//! fork is kept, and so are the logs of a member, up to bounds that depend on the set alone (L8).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::capability::revocation::PinRight;
 use crate::crypto::domain;
-use crate::id::{DeviceId, EntryId, GrantId, GroupId};
-use crate::identity::device::Rotate;
+use crate::id::{DeviceId, EntryId, GroupId, MemberId};
+use crate::identity::device::{Card, Rotate};
 use crate::identity::member;
-use crate::limits::FORK_BRANCHES;
+use crate::limits::MEMBER_LOGS;
 use crate::log::entry::{Control, Kind, Seen};
 use crate::log::run::{Entry, Verified};
-
-/// An entry's place in its log.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Slot {
-    /// The entry before it.
-    pub prev: EntryId,
-    /// The grant that it is exercised under.
-    pub grant: GrantId,
-    /// What it is.
-    pub kind: Kind,
-    /// How many control entries its author had seen (K2).
-    pub seen: u32,
-}
-
-/// One device's log: a chain, or a tree if the device forked it.
-#[derive(Clone, Debug, Default)]
-pub struct Log {
-    slots: BTreeMap<(u64, EntryId), Slot>,
-    heads: BTreeSet<(u64, EntryId)>,
-    /// Children of every `prev` that has more than one.
-    forked: BTreeSet<(u64, EntryId)>,
-}
+pub use crate::log::tree::{Log, Slot};
 
 /// All rooted entries of a group.
 #[derive(Clone, Debug)]
@@ -43,6 +22,8 @@ pub struct LogSet {
     logs: BTreeMap<DeviceId, Log>,
     places: BTreeMap<EntryId, (DeviceId, u64)>,
     control: BTreeMap<EntryId, Control>,
+    /// The logs of each member, by the cards that open them.
+    of_member: BTreeMap<MemberId, BTreeSet<(u32, DeviceId)>>,
     seen: Seen,
 }
 
@@ -58,6 +39,8 @@ pub enum Inserted {
     Known,
     /// The entry before it is not there: it has to wait (L2).
     Unrooted,
+    /// It opens one log more than are kept of its member (L8). Whoever passes it on may not know.
+    Surplus,
 }
 
 /// Why an entry cannot be in any set. Always its author's fault.
@@ -89,6 +72,7 @@ impl LogSet {
             logs: BTreeMap::new(),
             places: BTreeMap::new(),
             control: BTreeMap::new(),
+            of_member: BTreeMap::new(),
             seen: Seen { count: 0, digest: [0; 16] },
         }
     }
@@ -138,12 +122,14 @@ impl LogSet {
             kind: header.kind,
             seen: header.seen.count,
         };
-        let evicted = self.place(*id, header.device, header.seq, slot, control);
+        let mut evicted = self.place(*id, header.device, header.seq, slot, control);
         if evicted.contains(id) {
-            Err(EntryRefused::TooManyBranches)
-        } else {
-            Ok(Inserted::New { evicted })
+            return Err(EntryRefused::TooManyBranches);
         }
+        if header.kind == Kind::CARD && header.seq == 0 {
+            evicted.extend(self.evict_logs(id));
+        }
+        if self.contains(id) { Ok(Inserted::New { evicted }) } else { Ok(Inserted::Surplus) }
     }
 
     /// Puts back what the set held before, from the store: no check is made again.
@@ -155,7 +141,11 @@ impl LogSet {
         slot: Slot,
         control: Option<Control>,
     ) {
+        let opens = seq == 0 && slot.kind == Kind::CARD;
         self.place(id, device, seq, slot, control);
+        if opens {
+            self.note_log(&id);
+        }
     }
 
     fn place(
@@ -174,7 +164,39 @@ impl LogSet {
             self.control.insert(id, control);
         }
         let evicted = log.evict();
-        for gone in &evicted {
+        self.forget(&evicted);
+        evicted
+    }
+
+    /// A card opens a log: among those of its member.
+    fn note_log(&mut self, card: &EntryId) -> Option<MemberId> {
+        let Some(Control::Card(Card { member, index, .. })) = self.control.get(card) else {
+            return None;
+        };
+        let (device, _) = self.places.get(card)?;
+        self.of_member.entry(*member).or_default().insert((*index, *device));
+        Some(*member)
+    }
+
+    /// Of a member who opens logs without end those of the lowest index are kept, then of the
+    /// smallest id: so that what is kept depends on the set alone (L8).
+    fn evict_logs(&mut self, card: &EntryId) -> Vec<EntryId> {
+        let mut evicted = Vec::new();
+        let member = self.note_log(card);
+        let Some(logs) = member.and_then(|member| self.of_member.get_mut(&member)) else {
+            return evicted;
+        };
+        while logs.len() > MEMBER_LOGS {
+            let Some((_, device)) = logs.pop_last() else { break };
+            let log = self.logs.remove(&device).unwrap_or_default();
+            evicted.extend(log.into_ids());
+        }
+        self.forget(&evicted);
+        evicted
+    }
+
+    fn forget(&mut self, evicted: &[EntryId]) {
+        for gone in evicted {
             self.places.remove(gone);
             if self.control.remove(gone).is_some() {
                 // Exclusive or: adding the same id again takes it out.
@@ -182,7 +204,6 @@ impl LogSet {
                 self.seen = Seen { count: self.seen.count.saturating_sub(1), digest };
             }
         }
-        evicted
     }
 
     /// The group.
@@ -273,151 +294,5 @@ fn signed_inside(group: GroupId, device: DeviceId, control: &Control) -> bool {
             }
         },
         _ => true,
-    }
-}
-
-impl Log {
-    fn add(&mut self, seq: u64, id: EntryId, slot: Slot) {
-        let siblings: Vec<(u64, EntryId)> = self
-            .at(seq)
-            .filter(|(_, other)| other.prev == slot.prev)
-            .map(|(id, _)| (seq, id))
-            .collect();
-        if !siblings.is_empty() {
-            self.forked.extend(siblings);
-            self.forked.insert((seq, id));
-        }
-        if let Some(before) = seq.checked_sub(1) {
-            self.heads.remove(&(before, slot.prev));
-        }
-        // A restored log may come in any order of branches, but parents first; a head is what
-        // has no child.
-        self.heads.insert((seq, id));
-        self.slots.insert((seq, id), slot);
-    }
-
-    /// Drops branches past the bound: the highest and largest first.
-    fn evict(&mut self) -> Vec<EntryId> {
-        let mut gone = Vec::new();
-        while self.forked.len() > FORK_BRANCHES {
-            let Some((seq, id)) = self.forked.last().copied() else { break };
-            let prev = self.slots.get(&(seq, id)).map(|slot| slot.prev);
-            let mut doomed = BTreeSet::from([id]);
-            let mut level = seq;
-            self.remove(seq, id);
-            gone.push(id);
-            let left: Vec<EntryId> = self
-                .at(seq)
-                .filter(|(_, slot)| Some(slot.prev) == prev)
-                .map(|(id, _)| id)
-                .collect();
-            if let [only] = left.as_slice() {
-                self.forked.remove(&(seq, *only));
-            }
-            while !doomed.is_empty() {
-                let Some(next) = level.checked_add(1) else { break };
-                let children: Vec<EntryId> = self
-                    .at(next)
-                    .filter(|(_, slot)| doomed.contains(&slot.prev))
-                    .map(|(id, _)| id)
-                    .collect();
-                for child in &children {
-                    self.remove(next, *child);
-                    gone.push(*child);
-                }
-                doomed = children.into_iter().collect();
-                level = next;
-            }
-        }
-        gone
-    }
-
-    fn remove(&mut self, seq: u64, id: EntryId) {
-        self.forked.remove(&(seq, id));
-        self.heads.remove(&(seq, id));
-        self.slots.remove(&(seq, id));
-    }
-
-    /// The entries with this sequence number: more than one if the log is forked at or before it.
-    pub fn at(&self, seq: u64) -> impl Iterator<Item = (EntryId, &Slot)> {
-        self.between(seq, seq)
-    }
-
-    /// The entries from one sequence number to another, both included; none if `to` is below
-    /// `from`.
-    pub fn between(&self, from: u64, to: u64) -> impl Iterator<Item = (EntryId, &Slot)> {
-        let first = (from, EntryId::from_bytes([0; 32]));
-        let last = (to.max(from), EntryId::from_bytes([0xff; 32]));
-        self.slots
-            .range(first..=last)
-            .filter(move |_| from <= to)
-            .map(|((_, id), slot)| (*id, slot))
-    }
-
-    /// All entries by rising sequence number.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (u64, EntryId, &Slot)> {
-        self.slots.iter().map(|((seq, id), slot)| (*seq, *id, slot))
-    }
-
-    /// The slot of an entry.
-    #[must_use]
-    pub fn slot(&self, seq: u64, id: &EntryId) -> Option<&Slot> {
-        self.slots.get(&(seq, *id))
-    }
-
-    /// The entries that no other follows, by rising sequence number. One, unless forked.
-    #[must_use]
-    pub const fn heads(&self) -> &BTreeSet<(u64, EntryId)> {
-        &self.heads
-    }
-
-    /// How many entries there are, on all branches.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.slots.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
-    }
-
-    /// Children of every `prev` that has more than one, by rising sequence number.
-    #[must_use]
-    pub const fn forked(&self) -> &BTreeSet<(u64, EntryId)> {
-        &self.forked
-    }
-
-    /// The lowest sequence number at which there are two branches.
-    #[must_use]
-    pub fn fork_seq(&self) -> Option<u64> {
-        self.forked.first().map(|(seq, _)| *seq)
-    }
-
-    /// The ancestor of a held entry at `seq` (itself, if that is its own). `None` if the entry is
-    /// not held or `seq` is above it.
-    #[must_use]
-    pub fn ancestor(&self, head_seq: u64, head: &EntryId, seq: u64) -> Option<EntryId> {
-        if seq > head_seq || !self.slots.contains_key(&(head_seq, *head)) {
-            return None;
-        }
-        let unforked = self.fork_seq().is_none_or(|fork| seq < fork);
-        if unforked {
-            return self.at(seq).next().map(|(id, _)| id);
-        }
-        let (mut at, mut id) = (head_seq, *head);
-        while at > seq {
-            id = self.slots.get(&(at, id))?.prev;
-            at = at.checked_sub(1)?;
-        }
-        Some(id)
-    }
-
-    /// Whether `entry` at `seq` lies on the path from the log's first entry to `head`, ends
-    /// included.
-    #[must_use]
-    pub fn on_path(&self, head_seq: u64, head: &EntryId, seq: u64, entry: &EntryId) -> bool {
-        self.ancestor(head_seq, head, seq).as_ref() == Some(entry)
     }
 }

@@ -51,8 +51,8 @@ pub enum KeeperRequest {
     Open {
         /// Which.
         mailbox: MailboxId,
-        /// Whose access key proves it.
-        generation: Generation,
+        /// The access key that proves it, of this generation or an ended one.
+        access: AccessKey,
         /// Over this connection.
         proof: Signature,
     },
@@ -157,6 +157,8 @@ pub enum Putting {
 pub struct MailboxState {
     /// Of the access key that opened it.
     pub generation: Generation,
+    /// Who may begin the generation after it.
+    pub control: ControlKey,
     /// Of its newest record.
     pub newest: Cursor,
     /// How many records were ever put into its drop-boxes.

@@ -58,9 +58,15 @@ impl Replica {
             Command::Invite { rank, uses, expires, at_once } => {
                 self.invite(now, rng, rank, (uses, expires, at_once), out)
             }
+            Command::AddKeeper { code } => match self.add_keeper(now, rng, id, &code, out) {
+                Ok(()) => return,
+                Err(why) => Err(why),
+            },
+            Command::Bundle => self.bundle(now, rng, out),
+            Command::DismissKeeper { entry } => self.dismiss_keeper(now, entry, out),
             Command::Admit { request } => self.admit(now, rng, request, out),
             Command::Decline { request } => self.decline(request, out),
-            Command::Grant { member, rank } => self.grant(now, member, rank, out),
+            Command::Grant { member, rank } => self.grant(now, rng, member, rank, out),
             Command::Revoke { member, grant, cut } => {
                 self.revoke(now, rng, member, (grant, cut), out)
             }
@@ -72,6 +78,7 @@ impl Replica {
             Command::Extend { member, cut } => self.extend(now, &member, cut, out),
             Command::Pin { entry } => self.pin(now, &entry, out),
             Command::Unlink { device, last } => self.unlink(now, device, last, out),
+            Command::Cosign { act } => self.hand_on(now, *act, out),
             Command::Carry { act } => self.carry(now, *act, out),
             Command::Leave => self.leave(now, out),
             Command::Sync => {

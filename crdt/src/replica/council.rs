@@ -1,4 +1,8 @@
 //! Acting for the root (A10): what the council can do, drafted, signed and carried.
+//!
+//! Two acts with one predecessor that enough have signed freeze the root for ever, and a draft that
+//! was given up can be completed by whoever still has its text. So a person signs one successor of a
+//! root act and no other: the act is remembered on disk before its signature leaves the node.
 
 use crate::capability::draft::{Draft, NotSigned};
 use crate::capability::grant::{Council, Grant, RootAct, RootAction};
@@ -10,7 +14,7 @@ use crate::id::{GrantId, MemberId};
 use crate::log::entry::Control;
 use crate::replica::Replica;
 use crate::replica::effect::{Refused, Reply};
-use crate::replica::input::CutChoice;
+use crate::replica::input::{Command, CutChoice};
 use crate::replica::outcome::Outcome;
 use crate::time::Timestamp;
 
@@ -40,6 +44,19 @@ pub enum CouncilAct {
     },
 }
 
+/// A draft with this person's signature, on its way to disk: what it holds comes out of the
+/// replica's one door when the signature is remembered.
+#[derive(Clone, Debug)]
+pub struct Cosigned(Draft);
+
+impl Cosigned {
+    /// What the act does.
+    #[must_use]
+    pub const fn action(&self) -> &RootAction {
+        &self.0.act.action
+    }
+}
+
 impl Replica {
     /// The salt from which this person's council key is derived (I1); `None` while the genesis is
     /// not held.
@@ -55,8 +72,9 @@ impl Replica {
     /// Drafts an act of the council and signs it.
     ///
     /// # Errors
-    /// When the root is frozen, the key is not of the council, or the act could not take effect.
-    pub fn draft(&self, key: &SigningKey, act: &CouncilAct) -> Result<Draft, Refused> {
+    /// When the root is frozen, the key is not of the council, this person has signed another act in
+    /// its place, or it could not take effect.
+    pub fn draft(&self, key: &SigningKey, act: &CouncilAct) -> Result<Command, Refused> {
         let Some(previous) = self.authority.last_root_act() else {
             let why = "the council has done two things that exclude each other: it is frozen";
             return Err(Refused::Conflict(why.to_owned()));
@@ -65,17 +83,52 @@ impl Replica {
         self.cosign(key, Draft::new(self.persona.group, previous, action))
     }
 
-    /// Signs what another of the council has drafted.
+    /// Signs what another of the council has drafted. The command answers with the draft when this
+    /// is remembered, or carries it if enough have signed.
     ///
     /// # Errors
-    /// See [`NotSigned`].
-    pub fn cosign(&self, key: &SigningKey, draft: Draft) -> Result<Draft, Refused> {
+    /// See [`NotSigned`]; and when this person has signed another act in its place.
+    pub fn cosign(&self, key: &SigningKey, draft: Draft) -> Result<Command, Refused> {
         let council = self.authority.council().ok_or_else(unsound)?;
         let last = self.authority.last_root_act();
         says_all(&draft.act.action)?;
-        draft
+        let signed = draft
             .sign(key, self.persona.group, council, last)
-            .map_err(|why: NotSigned| Refused::Conflict(why.to_string()))
+            .map_err(|why: NotSigned| Refused::Conflict(why.to_string()))?;
+        self.signed_no_other(&signed.act)?;
+        Ok(Command::Cosign { act: Box::new(Cosigned(signed)) })
+    }
+
+    /// The act of the council that this person has signed and that nothing has followed yet.
+    #[must_use]
+    pub fn signed_act(&self) -> Option<Draft> {
+        let open = |act: &&RootAct| Some(act.previous) == self.authority.last_root_act();
+        let act = self.persona.signed.as_ref().filter(open)?;
+        Some(Draft { group: self.persona.group, act: act.clone() })
+    }
+
+    fn signed_no_other(&self, act: &RootAct) -> Result<(), Refused> {
+        match &self.persona.signed {
+            Some(signed) if signed.previous == act.previous && signed.action != act.action => {
+                Err(Refused::SignedAnother(Box::new(signed.action.clone())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Remembers an act that this person has signed, and hands it on or carries it.
+    pub(crate) fn hand_on(
+        &mut self,
+        now: Timestamp,
+        Cosigned(draft): Cosigned,
+        out: &mut Outcome,
+    ) -> Result<Reply, Refused> {
+        let council = self.authority.council().ok_or_else(unsound)?;
+        self.signed_no_other(&draft.act)?;
+        let complete = draft.is_complete(council);
+        self.persona.signed = Some(draft.act.clone());
+        out.persona_changed = true;
+        if complete { self.carry(now, draft.act, out) } else { Ok(Reply::Draft(Box::new(draft))) }
     }
 
     fn root_action(&self, act: &CouncilAct) -> Result<RootAction, Refused> {

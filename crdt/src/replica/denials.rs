@@ -9,8 +9,8 @@ use crate::capability::grant::Grant;
 use crate::capability::rank::{Abilities, Rank};
 use crate::capability::revocation::{Cut, CutHead, Remove, Replace, Revoke};
 use crate::codec::{List, Map};
-use crate::epoch::secret::{Audience, Mint};
-use crate::id::{EntryId, GrantId, MemberId};
+use crate::epoch::secret::Audience;
+use crate::id::{DeviceId, EntryId, GrantId, MemberId, PublicKey};
 use crate::log::entry::Control;
 use crate::replica::Replica;
 use crate::replica::effect::{Refused, Reply};
@@ -18,13 +18,17 @@ use crate::replica::input::CutChoice;
 use crate::replica::outcome::Outcome;
 use crate::time::Timestamp;
 
+/// Devices that read, with their prekeys.
+type Readers = BTreeMap<DeviceId, PublicKey>;
+
 /// What one needs to end a capability, in words.
 const ABOVE: &str = "a rank above the member's, and the ability to remove";
 
 impl Replica {
-    pub(crate) fn grant(
+    pub(crate) fn grant<R: CryptoRng>(
         &mut self,
         now: Timestamp,
+        rng: &mut R,
         subject: MemberId,
         rank: Rank,
         out: &mut Outcome,
@@ -39,6 +43,7 @@ impl Replica {
             if back {
                 // Whoever comes back lacks what was shared while they were gone (K3, K6).
                 self.owe_welcome(device, out);
+                self.open_mailboxes_to(now, rng, device, out);
             } else {
                 // Others may have ended the grant that this one replaces and written since.
                 self.owe(device, BTreeSet::new(), out);
@@ -83,8 +88,10 @@ impl Replica {
         out: &mut Outcome,
     ) -> Result<Reply, Refused> {
         let (under, mut revoke) = self.revocation(&subject, grant, cut)?;
-        let last = self.authority.members().get(&subject).is_some_and(|s| s.grants.len() == 1);
-        revoke.epoch = if last { self.mint_without(rng, &subject, out)? } else { None };
+        let after = self.readers_after(under, &Control::Revoke(revoke.clone()))?;
+        let fewer = after.len() < self.authority.readers(Audience::Readers).len();
+        revoke.epoch =
+            if fewer { Some(self.mint(rng, Audience::Readers, &after, out)?) } else { None };
         let id = self.write_control(now, under, &Control::Revoke(revoke), out)?;
         self.mints.insert(id);
         self.refresh(out);
@@ -148,7 +155,9 @@ impl Replica {
         mut remove: Remove,
         out: &mut Outcome,
     ) -> Result<EntryId, Refused> {
-        remove.epoch = self.mint_without(rng, &remove.subject, out)?;
+        remove.epoch = None;
+        let after = self.readers_after(under, &Control::Remove(remove.clone()))?;
+        remove.epoch = Some(self.mint(rng, Audience::Readers, &after, out)?);
         let id = self.write_control(now, under, &Control::Remove(remove), out)?;
         self.mints.insert(id);
         self.refresh(out);
@@ -244,16 +253,11 @@ impl Replica {
         last.map(Reply::Entry).ok_or(Refused::Conflict(nothing))
     }
 
-    /// A fresh epoch for all readers but one member (K4).
-    fn mint_without<R: CryptoRng>(
-        &mut self,
-        rng: &mut R,
-        subject: &MemberId,
-        out: &mut Outcome,
-    ) -> Result<Option<Mint>, Refused> {
-        let mut recipients = self.authority.readers(Audience::Readers);
-        recipients.retain(|device, _| self.authority.member_of(device) != Some(*subject));
-        self.mint(rng, Audience::Readers, &recipients, out).map(Some)
+    /// Who reads once an act is in force: whoever falls with it does not, though the act names
+    /// somebody else.
+    fn readers_after(&self, under: GrantId, act: &Control) -> Result<Readers, Refused> {
+        let (_, after) = self.evaluated_with(under, act)?;
+        Ok(after.readers(Audience::Readers))
     }
 
     /// Up to where a member's logs are to count.

@@ -27,6 +27,9 @@ pub(crate) struct Documents {
     unread: BTreeMap<EntryId, EpochId>,
     /// Content whose payload is not held.
     missing: BTreeMap<EntryId, Header>,
+    /// Of the same: what an erasure names that may be of a shared document, which nobody erases. It
+    /// is asked for along with others, and not waited for: as a rule nobody has it any more.
+    doubtful: BTreeMap<EntryId, Header>,
     /// To be built anew from the store.
     dirty: BTreeSet<DocumentId>,
     /// Of these, those that the store does not know of yet.
@@ -101,8 +104,25 @@ impl Documents {
         &self.missing
     }
 
+    /// What an erasure names and nobody may have any more.
+    pub(crate) const fn doubtful(&self) -> &BTreeMap<EntryId, Header> {
+        &self.doubtful
+    }
+
+    /// This entry is not waited for, whatever it is of.
+    pub(crate) fn doubt(&mut self, entry: &EntryId) {
+        if let Some(header) = self.missing.remove(entry) {
+            self.doubtful.insert(*entry, header);
+        }
+    }
+
+    /// The header of an entry whose payload may come.
+    pub(crate) fn awaited(&self, entry: &EntryId) -> Option<&Header> {
+        self.missing.get(entry).or_else(|| self.doubtful.get(entry))
+    }
+
     pub(crate) fn arrived(&mut self, entry: &EntryId) -> Option<Header> {
-        self.missing.remove(entry)
+        self.missing.remove(entry).or_else(|| self.doubtful.remove(entry))
     }
 
     /// This entry is being read again.
@@ -114,6 +134,7 @@ impl Documents {
     pub(crate) fn give_up(&mut self, entry: &EntryId) {
         self.unread.remove(entry);
         self.missing.remove(entry);
+        self.doubtful.remove(entry);
     }
 
     pub(crate) fn forget(&mut self, entry: &EntryId) {

@@ -5,13 +5,17 @@ use std::collections::BTreeSet;
 
 use zeroize::Zeroizing;
 
+use crate::capability::draft::Draft;
+use crate::capability::grant::RootAction;
 use crate::capability::invite::Code;
 use crate::crypto::signing::Signature;
-use crate::id::{DocumentId, EntryId, EpochId, MemberId, RequestId, TransportKey};
+use crate::id::{DocumentId, EntryId, EpochId, MemberId, RecordId, RequestId, TransportKey};
 use crate::log::entry::Header;
+use crate::replica::bundles::{Bundle, Unpacked};
 use crate::replica::input::{
     CommandId, GossipToken, Load, Protocol, ResponseWord, SessionId, Timer, Wants,
 };
+pub use crate::replica::keepers::KeeperAsk;
 use crate::time::Timestamp;
 
 /// One thing to do.
@@ -61,6 +65,25 @@ pub enum Effect {
     Disconnect {
         /// Who.
         peer: TransportKey,
+    },
+    /// Put this where members look for this device, in place of what was put before (M5).
+    Tell {
+        /// Under which key.
+        key: [u8; 32],
+        /// The record.
+        value: Vec<u8>,
+    },
+    /// Look what stands under a key; comes back as [`super::input::Input::Found`].
+    LookFor {
+        /// The key.
+        key: [u8; 32],
+    },
+    /// Ask something of a keeper, or of the shell about it.
+    Keeper {
+        /// Which.
+        keeper: TransportKey,
+        /// What.
+        ask: KeeperAsk,
     },
     /// Gossip an entry to the members.
     Publish(Vec<u8>),
@@ -214,6 +237,34 @@ pub enum Write {
         /// Whose.
         device: crate::id::DeviceId,
     },
+    /// What is remembered of a keeper besides its records: replaces the one before.
+    Keeper {
+        /// Which.
+        keeper: TransportKey,
+        /// The memory.
+        memory: Zeroizing<Vec<u8>>,
+    },
+    /// A record that lies with a keeper, and what it holds.
+    Record {
+        /// Where.
+        keeper: TransportKey,
+        /// Its id.
+        record: RecordId,
+        /// See [`crate::mailbox::shelf::Kept`].
+        kept: Vec<u8>,
+    },
+    /// A record does not lie with a keeper any more.
+    ForgetRecord {
+        /// Where.
+        keeper: TransportKey,
+        /// Its id.
+        record: RecordId,
+    },
+    /// Forget a keeper and all its records.
+    ForgetKeeper {
+        /// Which.
+        keeper: TransportKey,
+    },
     /// These documents are to be built anew: what their rows show is out of date until each has a
     /// [`Write::Row`] again. Remembered, so that a crash in between leaves none behind (S4).
     Stale(Vec<DocumentId>),
@@ -350,6 +401,10 @@ pub enum Reply {
     Entry(EntryId),
     /// An invite was made. The shell adds the addresses.
     Invite(Box<Code>),
+    /// What a bundle is made of. The shell packs and writes it.
+    Bundle(Box<Bundle>),
+    /// An act of the council was signed; others have to sign it too.
+    Draft(Box<Draft>),
 }
 
 /// Why a command was refused, with a sentence for the person.
@@ -390,6 +445,12 @@ pub enum Refused {
     /// The group uses newer rules than this program.
     #[error("this group uses newer rules: update this program before you write")]
     UpdateNeeded,
+    /// This person has signed another act of the council in the place of this one: two would
+    /// freeze the root (A10).
+    #[error(
+        "A10: you have signed another act of the council that would take the place of this one"
+    )]
+    SignedAnother(Box<RootAction>),
     /// What is asked contradicts itself or the state.
     #[error("{0}")]
     Conflict(String),
@@ -411,6 +472,8 @@ pub enum Event {
     Request(RequestId),
     /// The request to join was declined.
     Declined,
+    /// What became of records of a bundle.
+    Unpacked(Unpacked),
     /// A stream has brought all that the other end had.
     Synced {
         /// The other end.

@@ -1,5 +1,6 @@
 //! Erasure (C5): the words go, for good; a mark stays where they stood.
 
+use crate::capability::rank::Abilities;
 use crate::document::kinds::DocumentKind;
 use crate::document::rebuild;
 use crate::id::{DocumentId, EntryId};
@@ -46,17 +47,61 @@ impl Replica {
             out.write(Write::Row(Row::Gone(document)));
         }
         let known = self.documents.get(&document).map(|known| known.entries.clone());
-        for entry in known.into_iter().flatten().chain(named.iter().copied()) {
+        for entry in known.into_iter().flatten() {
             self.drop_payload(entry, out);
+        }
+        for entry in named {
+            self.drop_named(Some(document), *entry, out);
         }
         out.notify(Event::Documents(vec![document]));
     }
 
     fn drop_payload(&mut self, entry: EntryId, out: &mut Outcome) {
         self.erased.insert(entry);
+        self.keepers.erased(&entry);
         self.documents.give_up(&entry);
         self.welcomed.remove(&entry);
         out.write(Write::Erase { entry });
+    }
+
+    /// An entry that a final erasure names goes if it changes the erased document. Of what was not
+    /// read that cannot be told: it goes as well, unless it may be of a shared document that is still
+    /// to come.
+    fn drop_named(&mut self, document: Option<DocumentId>, entry: EntryId, out: &mut Outcome) {
+        if self.erased.contains(&entry) {
+            return;
+        }
+        let goes = match (self.documents.of_entry(&entry), document) {
+            (Some(of), Some(document)) => of == document,
+            (Some(of), None) => {
+                let known = self.documents.get(&of).and_then(|known| known.created);
+                known.is_none() && (!self.may_be_shared(&entry) || self.shared_came())
+            }
+            (None, _) => !self.may_be_shared(&entry) || self.stays_closed(&entry),
+        };
+        if goes {
+            self.drop_payload(entry, out);
+        } else {
+            self.documents.doubt(&entry);
+        }
+    }
+
+    /// Whether the payload of an entry is here and nothing is in sight that opens it, though the shared
+    /// documents have come: what is sealed there is not theirs.
+    fn stays_closed(&self, entry: &EntryId) -> bool {
+        let unread = self.documents.unread().contains_key(entry);
+        self.shared_came() && unread && !self.welcomed.contains_key(entry)
+    }
+
+    /// Whether the creation of the shared document has been read: what changes another is known.
+    fn shared_came(&self) -> bool {
+        self.documents.of_kind(DocumentKind::Agreement).next().is_some()
+    }
+
+    /// Whether an entry could change a shared document: its grant, in the clear, says so.
+    fn may_be_shared(&self, entry: &EntryId) -> bool {
+        let grant = self.set.slot(entry).and_then(|slot| self.authority.grant(&slot.grant));
+        grant.is_some_and(|(_, held)| held.abilities.contains(Abilities::EDIT_AGREEMENT))
     }
 
     /// Erasures that became final: read once more for the mark, then dropped.
@@ -69,17 +114,25 @@ impl Replica {
             .map(|(created, erasure)| (*created, erasure.changes.iter().copied().collect()))
             .collect();
         for (created, changes) in finals {
-            if self.erased.contains(&created) {
+            let Some(document) = self.documents.of_entry(&created) else {
+                for entry in [created].into_iter().chain(changes) {
+                    self.drop_named(None, entry, out);
+                }
+                continue;
+            };
+            let shared = |(_, kind): (EntryId, DocumentKind)| kind.is_shared();
+            let known = self.documents.get(&document);
+            let shared = known.and_then(|known| known.created).is_some_and(shared);
+            if shared {
                 continue;
             }
-            match self.documents.of_entry(&created) {
-                Some(document) => self.documents.touch(document),
-                None => {
-                    self.drop_payload(created, out);
-                    for change in changes {
-                        self.drop_payload(change, out);
-                    }
-                }
+            if !self.erased.contains(&created) {
+                self.documents.touch(document);
+                continue;
+            }
+            // What is named may have come since, or this device was started again.
+            for entry in changes {
+                self.drop_named(Some(document), entry, out);
             }
         }
     }

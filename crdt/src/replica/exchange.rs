@@ -153,7 +153,7 @@ impl Replica {
             entries.retain(|entry| concerning.contains(entry));
         }
         let entries: Vec<EntryId> =
-            entries.into_iter().filter(|id| !self.documents.missing().contains_key(id)).collect();
+            entries.into_iter().filter(|id| self.documents.awaited(id).is_none()).collect();
         if !entries.is_empty() {
             out.effect(Effect::Serve { session: id, serve: Serve::Payloads { entries } });
         }
@@ -183,7 +183,7 @@ impl Replica {
             return Err(Misbehaved::OutOfOrder);
         }
         for PayloadOf { entry, payload } in payloads {
-            let Some(header) = self.documents.missing().get(&entry) else { continue };
+            let Some(header) = self.documents.awaited(&entry) else { continue };
             let payload = payload.into_vec();
             let size = u32::try_from(payload.len()).unwrap_or(u32::MAX);
             if size != header.size || payload_hash(&payload) != header.payload {

@@ -23,12 +23,14 @@ use crate::log::set::LogSet;
 use crate::replica::documents::Documents;
 use crate::replica::effect::{Effect, Refused};
 use crate::replica::holdings::Holdings;
+use crate::replica::keepers::Keepers;
 use crate::replica::outcome::Outcome;
 use crate::replica::peers::Peers;
 use crate::replica::persona::{Joining as PersonaJoining, Persona, ReplicaState};
 use crate::replica::posts::agreement_of;
 use crate::replica::prekeys::Asked;
 use crate::replica::snapshot::Snapshot;
+use crate::replica::whereabouts::Lookout;
 use crate::replica::{Damaged, Replica};
 use crate::sync::message::Request;
 use crate::time::Timestamp;
@@ -135,6 +137,7 @@ impl Replica {
             .ingest(now, vec![entry], &mut out)
             .map_err(|why| Refused::Conflict(why.to_string()))?;
         replica.seek_contacts(&mut out);
+        replica.follow_keepers(&mut out);
         replica.settle(now, &mut out);
         let effects = out.finish(&replica.persona);
         Ok((replica, effects))
@@ -199,8 +202,10 @@ impl Replica {
         for document in replica.documents.all().collect::<Vec<_>>() {
             replica.settle_creation(document);
         }
+        replica.restore_keepers(snapshot.keepers);
         let mut out = Outcome::default();
         replica.come_back(&mut out);
+        replica.follow_keepers(&mut out);
         replica.settle(now, &mut out);
         let effects = out.finish(&replica.persona);
         Ok((replica, effects))
@@ -298,6 +303,8 @@ impl Replica {
             last_receipt: Timestamp::default(),
             last_shown: None,
             own_receipt: None,
+            keepers: Keepers::default(),
+            lookout: Lookout::default(),
             persona,
         }
     }

@@ -1,14 +1,16 @@
 //! What other devices are known to hold (S6): from the digests and frontiers they show, and from
-//! the signed receipts that are passed on. Held by a device is not read by a person.
+//! the signed receipts that are passed on. Held by a device is not read by a person. What they hold
+//! and this one does not says that it shows an old state (M4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::codec::{self, List, Map};
 use crate::crypto::domain;
 use crate::crypto::signing::{SigningKey, verify};
-use crate::id::{DeviceId, EntryId, GroupId};
+use crate::id::{DeviceId, EntryId, GroupId, MemberId};
 use crate::log::frontier::Frontier;
 use crate::log::set::LogSet;
+use crate::replica::Replica;
 use crate::sync::message::Receipt;
 
 /// Receipts that are passed on in one synchronisation.
@@ -76,6 +78,14 @@ impl Holdings {
         self.receipts.values()
     }
 
+    /// Whether a device has a receipt for the ends of known logs that are not held here.
+    fn names_more(&self, set: &LogSet, device: &DeviceId) -> bool {
+        let receipt = self.receipts.get(device).map(|receipt| &receipt.frontier);
+        receipt.into_iter().flat_map(|frontier| frontier.0.iter()).any(|(of, tips)| {
+            set.log(of).is_some() && tips.iter().any(|tip| !set.contains(&tip.entry))
+        })
+    }
+
     /// Whether a device is known to hold an entry.
     pub(crate) fn holds(&self, set: &LogSet, device: &DeviceId, entry: &EntryId) -> bool {
         let receipt = self.receipts.get(device).map(|receipt| &receipt.frontier);
@@ -83,6 +93,27 @@ impl Holdings {
             .into_iter()
             .flatten()
             .any(|frontier| covers(set, frontier, entry))
+    }
+}
+
+impl Replica {
+    /// The members who have seen more of the group than this device holds, as they say: by the
+    /// `seen` of the newest entry of their logs (L1) or by a receipt. A hint: whoever served this
+    /// device last may have withheld something, and anyone may claim to have seen what is not.
+    #[must_use]
+    pub fn seen_further(&self) -> BTreeSet<MemberId> {
+        let own = self.member();
+        let held = self.set.seen().count;
+        let further = |device: &DeviceId| {
+            let newest = self.set.log(device).into_iter().flat_map(|log| {
+                log.heads().iter().filter_map(|(seq, id)| Some(log.slot(*seq, id)?.seen))
+            });
+            newest.max().is_some_and(|seen| seen > held)
+                || self.holdings.names_more(&self.set, device)
+        };
+        let others = self.authority.members().iter().filter(|(member, _)| **member != own);
+        let others = others.filter(|(_, standing)| standing.devices.iter().any(further));
+        others.map(|(member, _)| *member).collect()
     }
 }
 

@@ -116,7 +116,7 @@ impl Replica {
         let own_tip = self.own_tip().filter(|_| entry.get().header.device == self.device());
         let evicted = match self.set.insert(&entry)? {
             Inserted::New { evicted } => evicted,
-            Inserted::Known => return Ok(Step::Known),
+            Inserted::Known | Inserted::Surplus => return Ok(Step::Known),
             Inserted::Unrooted => {
                 let prev = entry.get().header.prev;
                 self.parked.park(Awaited::Entry(prev), entry);
@@ -159,7 +159,7 @@ impl Replica {
     fn late_payload(&mut self, now: Timestamp, entry: &Verified<Entry>, out: &mut Outcome) {
         let Entry { id, payload, .. } = entry.get();
         let Some(payload) = payload else { return };
-        if self.documents.missing().contains_key(id) {
+        if self.documents.awaited(id).is_some() {
             self.payload_arrived(now, *id, payload.clone(), out);
         }
     }
@@ -191,6 +191,7 @@ impl Replica {
         }
         out.notify(Event::Authority);
         self.follow_own_standing(out);
+        self.follow_keepers(out);
         self.follow_members(&before, out);
         self.follow_erasures(out);
         self.follow_counting(&before);

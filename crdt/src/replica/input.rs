@@ -7,6 +7,9 @@ pub use crate::document::kinds::post::Wants;
 pub use crate::document::kinds::response::Word as ResponseWord;
 use crate::id::{DeviceId, DocumentId, EntryId, GrantId, MemberId, RequestId, TransportKey};
 use crate::log::entry::Header;
+use crate::mailbox::KeeperCode;
+use crate::replica::council::Cosigned;
+pub use crate::replica::keepers::KeeperEvent;
 use crate::time::Timestamp;
 
 /// One thing that happened. Given to the replica with the time and a source of randomness.
@@ -58,6 +61,25 @@ pub enum Input {
         load: Load,
         /// The entries that are there, in any order.
         entries: Vec<Stored>,
+    },
+    /// A keeper answers, or its connection comes or goes.
+    Keeper {
+        /// Which.
+        keeper: TransportKey,
+        /// What.
+        event: KeeperEvent,
+    },
+    /// Records of a bundle, as they stand in a file (S5).
+    Bundle {
+        /// In order.
+        records: Vec<Vec<u8>>,
+    },
+    /// What stands under a key that was looked for: from strangers, so anything.
+    Found {
+        /// The key.
+        key: [u8; 32],
+        /// What stands there.
+        value: Vec<u8>,
     },
     /// A timer that the replica set has run out.
     Timer(Timer),
@@ -286,11 +308,29 @@ pub enum Command {
         /// Its last entry that counts; all that is held if not said.
         last: Option<EntryId>,
     },
+    /// Hand on an act of the council that this person has just signed, once that is remembered; or
+    /// carry it, if enough have signed (A10).
+    Cosign {
+        /// From [`super::Replica::draft`] or [`super::Replica::cosign`].
+        act: Box<Cosigned>,
+    },
     /// Carry an act of the council that enough have signed (A10).
     Carry {
         /// It.
         act: Box<RootAct>,
     },
+    /// Make a mailbox for the group at a keeper (M1).
+    AddKeeper {
+        /// From its operator.
+        code: Box<KeeperCode>,
+    },
+    /// Use a keeper no more.
+    DismissKeeper {
+        /// The entry that says that the group uses it.
+        entry: EntryId,
+    },
+    /// Put together all that is held, for a file (S5).
+    Bundle,
     /// Leave the group.
     Leave,
     /// Synchronise with every connected peer now.

@@ -78,6 +78,7 @@ impl Replica {
             request_key,
             seen: self.set.seen(),
             contacts: List::default(),
+            keepers: List::new(self.keeper_contacts()).unwrap_or_default(),
         })))
     }
 
@@ -94,7 +95,7 @@ impl Replica {
         }
     }
 
-    fn own_request<R: CryptoRng>(&self, rng: &mut R) -> Option<Request> {
+    pub(crate) fn own_request<R: CryptoRng>(&self, rng: &mut R) -> Option<Request> {
         let joining = self.persona.joining.as_ref()?;
         let (group, device) = (self.persona.group, self.device());
         let card = self.opening_run()?;
@@ -192,7 +193,7 @@ impl Replica {
     }
 
     /// Someone asks to join (J2).
-    fn on_request<R: CryptoRng>(
+    pub(crate) fn on_request<R: CryptoRng>(
         &mut self,
         now: Timestamp,
         rng: &mut R,
@@ -348,6 +349,7 @@ impl Replica {
         self.chosen.clear();
         self.epoch_for(now, rng, Audience::Readers, out)?;
         self.owe_welcome(request.device, out);
+        self.open_mailboxes_to(now, rng, request.device, out);
         self.pay_welcomes(out);
         self.requests.remove(&id);
         out.write(Write::ForgetRequest { request: id });
@@ -395,7 +397,7 @@ pub(crate) fn card_of(entry: &Verified<Entry>) -> Option<Card> {
     }
 }
 
-fn checked_request_card(request: &Request) -> Option<Card> {
+pub(crate) fn checked_request_card(request: &Request) -> Option<Card> {
     let entries = request.opening.clone().verify(request.group).ok()?;
     match entries.as_slice() {
         [entry] if entry.get().header.device == request.device => card_of(entry),

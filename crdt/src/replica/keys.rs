@@ -24,6 +24,8 @@ use crate::time::Timestamp;
 const WELCOMED_ENTRIES: usize = 4096;
 /// Devices admitted lately whose epochs are looked after (K3).
 const WARDS: usize = 32;
+/// Epochs that a device mints in a day because the one in use may have leaked (K2).
+const LEAK_MINTS: u32 = 8;
 /// Secrets that are held although no entry that is held mints their epoch (K6).
 const UNNAMED_EPOCHS: usize = 1024;
 
@@ -44,20 +46,34 @@ impl Replica {
         if let Some(epoch) = self.chosen.get(&audience) {
             return Ok(*epoch);
         }
-        let epoch = match self.usable(audience) {
+        let usable = match self.usable(audience) {
+            Some(epoch) => Some(epoch),
+            None => self.all_the_same(now, audience, out),
+        };
+        let epoch = match usable {
             Some(epoch) => epoch,
-            None => {
-                let recipients = self.recipients(audience);
-                let mint = self.mint(rng, audience, &recipients, out)?;
-                let epoch = mint.epoch;
-                let grant = self.grant_with(Abilities::READ, None, "to be a member")?;
-                let id = self.write_control(now, grant, &Control::Epoch(mint), out)?;
-                self.mints.insert(id);
-                self.refresh(out);
-                epoch
-            }
+            None => self.fresh_epoch(now, rng, audience, out)?,
         };
         self.chosen.insert(audience, epoch);
+        Ok(epoch)
+    }
+
+    /// Mints an epoch for an audience.
+    pub(crate) fn fresh_epoch<R: CryptoRng>(
+        &mut self,
+        now: Timestamp,
+        rng: &mut R,
+        audience: Audience,
+        out: &mut Outcome,
+    ) -> Result<EpochId, Refused> {
+        let recipients = self.recipients(audience);
+        let mint = self.mint(rng, audience, &recipients, out)?;
+        let epoch = mint.epoch;
+        let grant = self.grant_with(Abilities::READ, None, "to be a member")?;
+        let id = self.write_control(now, grant, &Control::Epoch(mint), out)?;
+        self.mints.insert(id);
+        self.refresh(out);
+        self.chosen.remove(&audience);
         Ok(epoch)
     }
 
@@ -74,7 +90,7 @@ impl Replica {
         let member = |device: &DeviceId| self.authority.member_of(device);
         // Who is not of the moderators is welcomed to nothing of theirs.
         let of_audience = |device: &DeviceId| {
-            audience == Audience::Readers
+            matches!(audience, Audience::Readers | Audience::Mailbox)
                 || readers.iter().any(|reader| member(reader) == member(device))
         };
         let leak = |control: &Control| match control {
@@ -106,7 +122,53 @@ impl Replica {
     /// The epoch that a writer would use for an audience, of those that are held (K2).
     pub(crate) fn usable(&self, audience: Audience) -> Option<EpochId> {
         let readers: BTreeSet<DeviceId> = self.recipients(audience).into_keys().collect();
+        self.best_of(audience, &readers, &self.leaks(audience, &readers))
+    }
+
+    /// All epochs that a writer may use for an audience.
+    pub(crate) fn usable_epochs(&self, audience: Audience) -> BTreeSet<EpochId> {
+        let readers: BTreeSet<DeviceId> = self.recipients(audience).into_keys().collect();
         let leaks = self.leaks(audience, &readers);
+        let unspoilt = self.unspoilt(audience, &readers, &leaks);
+        unspoilt.into_iter().map(|(mint, _)| mint.epoch).collect()
+    }
+
+    /// The epoch that would be used if nothing could have leaked it, once so many were minted for
+    /// that reason today: any member can claim at any time to have handed on what is in use, and
+    /// one who means to hand it on needs no entry for it. What opens mailboxes is handed on by
+    /// every admission.
+    fn all_the_same(
+        &mut self,
+        now: Timestamp,
+        audience: Audience,
+        out: &mut Outcome,
+    ) -> Option<EpochId> {
+        if audience == Audience::Mailbox {
+            return None;
+        }
+        let readers: BTreeSet<DeviceId> = self.recipients(audience).into_keys().collect();
+        let leaked = self.best_of(audience, &readers, &[])?;
+        out.persona_changed = true;
+        (!self.persona.leaked.take(now, LEAK_MINTS)).then_some(leaked)
+    }
+
+    fn best_of(
+        &self,
+        audience: Audience,
+        readers: &BTreeSet<DeviceId>,
+        leaks: &[(u32, Option<EpochId>)],
+    ) -> Option<EpochId> {
+        self.keyring.choose(self.unspoilt(audience, readers, leaks), audience, readers)
+    }
+
+    /// The mints for an audience that count and whose secret cannot have gone further, each with how
+    /// much its author had seen.
+    fn unspoilt(
+        &self,
+        audience: Audience,
+        readers: &BTreeSet<DeviceId>,
+        leaks: &[(u32, Option<EpochId>)],
+    ) -> Vec<(&Mint, u32)> {
         let went_further = |mint: &Mint, seen: u32| {
             let other = leaks.iter().find(|(_, of)| *of != Some(mint.epoch));
             other.is_some_and(|(leaked, _)| *leaked >= seen)
@@ -118,13 +180,13 @@ impl Replica {
             let seen = self.set.slot(id)?.seen;
             let fits = mint.audience == audience
                 && readers.contains(&minter)
-                && mint.is_for_exactly(&readers)
+                && mint.suits(readers)
                 && self.authority.counting(&self.set, id).counts()
                 && !went_further(mint, seen)
                 && self.minted(mint.epoch).is_some_and(|(for_whom, _)| for_whom == audience);
             fits.then_some((mint, seen))
         });
-        self.keyring.choose(counted, audience, &readers)
+        counted.collect()
     }
 
     /// Mints an epoch and keeps its secret. The caller writes the entry that carries it.
@@ -246,6 +308,7 @@ impl Replica {
         }
         self.chosen.clear();
         if learnt {
+            self.reread_sealed(out);
             self.retry = true;
             self.epoch_processed(out);
         }

@@ -88,7 +88,9 @@ impl Replica {
         };
         let creations = self.creations_of(&document, &created);
         let mut erasures = creations.iter().filter_map(|id| self.authority.erased(id));
-        if let Some(erasure) = erasures.find(|erasure| erasure.final_) {
+        // A shared document is nobody's to erase.
+        let erasure = erasures.find(|erasure| erasure.final_ && !kind.is_shared());
+        if let Some(erasure) = erasure {
             let changes: Vec<EntryId> = erasure.changes.iter().copied().collect();
             self.erase(document, created, kind, &changes, entries, out);
             self.refuse_edits(document, out);

@@ -1,6 +1,6 @@
 //! What one input comes to: first one transaction, then everything else (S4).
 
-use crate::id::EntryId;
+use crate::id::{DeviceId, EntryId};
 use crate::log::run::{Entry, Run, Verified};
 use crate::replica::effect::{Effect, Event, Refused, Reply, Write};
 use crate::replica::input::{CommandId, SessionId};
@@ -20,6 +20,8 @@ pub(crate) struct Outcome {
     pub(crate) persona_changed: bool,
     /// Entries came into the set.
     pub(crate) grown: bool,
+    /// Which.
+    pub(crate) entered: Vec<(DeviceId, u64, EntryId)>,
 }
 
 impl Outcome {
@@ -79,6 +81,7 @@ impl Outcome {
             arrived,
         });
         self.grown = true;
+        self.entered.push((entry.header.device, entry.header.seq, entry.id));
         entry.id
     }
 

@@ -17,11 +17,19 @@ use crate::replica::outcome::Outcome;
 use crate::sync::message::{Message, PASSPORT_RUNS, Passport};
 
 impl Replica {
+    /// The grant that the passport is for. Where none is in force, the highest that ever was: it may
+    /// only be suspended here, because its issuer's disk was set back (I4), and whoever is shown it
+    /// may hold what settles that.
+    fn shown_grant(&self) -> Option<GrantId> {
+        let own = self.member();
+        self.highest_grant(&own).or_else(|| self.authority.highest_ever(&own))
+    }
+
     /// What has to be read from the store to show who let this device in: its card, and the
     /// grants of the chain with what follows each up to a kept signature.
     pub(crate) fn passport_load(&self) -> Option<Load> {
         let mut ids = Vec::new();
-        let mut grant = self.highest_grant(&self.member())?;
+        let mut grant = self.shown_grant()?;
         let mut devices = vec![self.device()];
         for _ in 0..PASSPORT_RUNS {
             let (device, seq) = self.set.place_of(&grant.entry())?;
@@ -85,7 +93,7 @@ impl Replica {
         };
         let mut grants = Vec::new();
         let mut cards = Vec::new();
-        let mut grant = self.highest_grant(&self.member())?;
+        let mut grant = self.shown_grant()?;
         cards.push(opening_of(self.device())?);
         while grants.len() < PASSPORT_RUNS {
             let (device, seq) = self.set.place_of(&grant.entry())?;

@@ -132,6 +132,11 @@ impl Peers {
         }
     }
 
+    /// A stranger is never due: nobody who merely connects keeps this device awake.
+    pub(crate) fn calm(&mut self, peer: &TransportKey) {
+        self.stirred.remove(peer);
+    }
+
     /// Every connected peer is due at once.
     pub(crate) fn stir_all(&mut self, now: Timestamp) {
         self.stirred = self.connected.keys().map(|peer| (*peer, now)).collect();

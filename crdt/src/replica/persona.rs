@@ -7,13 +7,16 @@ use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::capability::grant::RootAct;
 use crate::capability::invite::Code;
 use crate::codec;
 use crate::crypto::agreement::SecretKey;
 use crate::crypto::signing::SigningKey;
 use crate::epoch::keyring::KEPT_PREKEYS;
-use crate::id::{DeviceId, EntryId, GroupId, InviteId, MemberId, PublicKey, RequestId};
+use crate::id::{DeviceId, EntryId, EpochId, GroupId, InviteId, MemberId, PublicKey, RequestId};
 use crate::identity::member::MemberKey;
+use crate::replica::allowance::Allowance;
+use crate::replica::keepers::Letters;
 use crate::replica::prekeys::Help;
 use crate::replica::retention::Retention;
 use crate::replica::rollback::Rollback;
@@ -21,6 +24,11 @@ use crate::time::Timestamp;
 
 /// Bytes that a stored persona may have.
 const PERSONA_BYTES: usize = 16 * 1024 * 1024;
+/// What a record begins with, before its version. One from before there were versions begins with
+/// the id of its group.
+const RECORD_MARK: &[u8] = b"cairn persona";
+/// The form of a record that this build writes.
+const RECORD_VERSION: u8 = 1;
 
 /// Where a replica stands in its group, as far as it knows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -70,6 +78,16 @@ pub(crate) struct Persona {
     pub(crate) owed: BTreeMap<DeviceId, BTreeSet<EntryId>>,
     /// Receipts signed so far (S6).
     pub(crate) receipts: u64,
+    /// The act of the council that this person signed last: no other with its predecessor (A10).
+    pub(crate) signed: Option<RootAct>,
+    /// Documents written again today because a replacement had voided them (A2).
+    pub(crate) rewritten: Allowance,
+    /// Epochs minted today because the one in use may have leaked (K2).
+    pub(crate) leaked: Allowance,
+    /// Epochs that open mailboxes and whose entries may still be to come, newest last (M2).
+    pub(crate) mailbox_epochs: Vec<EpochId>,
+    /// Letters from drop-boxes that are not answered yet (M2).
+    pub(crate) letters: Letters,
 }
 
 /// A prekey and since when it is in use: the one before it was in use until then.
@@ -95,6 +113,7 @@ pub(crate) struct Joining {
     pub(crate) words: String,
 }
 
+/// A record as it was before there were versions. Later ones go on where it ends.
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 struct Record {
     #[zeroize(skip)]
@@ -127,6 +146,16 @@ struct Record {
     receipts: u64,
 }
 
+/// What version 1 has besides.
+#[derive(Default, Serialize, Deserialize)]
+struct Since1 {
+    signed: Option<RootAct>,
+    rewritten: Allowance,
+    leaked: Allowance,
+    mailbox_epochs: Vec<EpochId>,
+    letters: Letters,
+}
+
 impl Persona {
     /// A new device of a member, with keys from `rng`.
     pub(crate) fn generate<R: CryptoRng>(
@@ -155,6 +184,11 @@ impl Persona {
             declined: BTreeSet::new(),
             owed: BTreeMap::new(),
             receipts: 0,
+            signed: None,
+            rewritten: Allowance::default(),
+            leaked: Allowance::default(),
+            mailbox_epochs: Vec::new(),
+            letters: Letters::new(),
         }
     }
 
@@ -185,6 +219,12 @@ impl Persona {
     /// The prekeys as a keyring has them, oldest first.
     pub(crate) fn secrets(&self) -> Vec<SecretKey> {
         self.prekeys.iter().map(|prekey| prekey.secret.clone()).collect()
+    }
+
+    /// The invite that a newcomer came by.
+    pub(crate) fn invite(&self) -> Option<InviteId> {
+        let secret = &self.joining.as_ref()?.code.invite_secret;
+        Some(InviteId::from_bytes(SigningKey::from_seed(secret).verifying_key()))
     }
 
     pub(crate) fn member_id(&self) -> MemberId {
@@ -228,12 +268,27 @@ impl Persona {
             owed: self.owed.clone(),
             receipts: self.receipts,
         };
-        Zeroizing::new(codec::encode(&record))
+        let since = Since1 {
+            signed: self.signed.clone(),
+            rewritten: self.rewritten,
+            leaked: self.leaked,
+            mailbox_epochs: self.mailbox_epochs.clone(),
+            letters: self.letters.clone(),
+        };
+        let parts = Zeroizing::new(codec::encode(&(&record, &since)));
+        let version = [RECORD_VERSION];
+        Zeroizing::new([RECORD_MARK, version.as_slice(), parts.as_slice()].concat())
     }
 
     /// From the encrypted store; `None` if the record cannot be read.
     pub(crate) fn from_record(bytes: &[u8]) -> Option<Self> {
-        let record: Record = codec::decode(bytes, PERSONA_BYTES).ok()?;
+        let (record, since): (Record, Since1) = match bytes.strip_prefix(RECORD_MARK) {
+            None => (codec::decode(bytes, PERSONA_BYTES).ok()?, Since1::default()),
+            Some(versioned) => match versioned.split_first()? {
+                (&RECORD_VERSION, parts) => codec::decode(parts, PERSONA_BYTES).ok()?,
+                _ => return None,
+            },
+        };
         if record.prekeys.is_empty() {
             return None;
         }
@@ -273,6 +328,11 @@ impl Persona {
             declined: record.declined.clone(),
             owed: record.owed.clone(),
             receipts: record.receipts,
+            signed: since.signed,
+            rewritten: since.rewritten,
+            leaked: since.leaked,
+            mailbox_epochs: since.mailbox_epochs,
+            letters: since.letters,
         })
     }
 }
@@ -295,5 +355,7 @@ mod tests {
         assert_eq!(read.device_id(), persona.device_id());
         assert_eq!(read.to_record(), record);
         assert!(Persona::from_record(&record[1..]).is_none());
+        let later = [RECORD_MARK, &[RECORD_VERSION + 1], &record[RECORD_MARK.len() + 1..]].concat();
+        assert!(Persona::from_record(&later).is_none(), "of a version that is not known");
     }
 }

@@ -7,6 +7,7 @@ use crate::authority::Authority;
 use crate::capability::rank::Rank;
 use crate::id::{EntryId, GrantId, MemberId};
 use crate::log::entry::Control;
+use crate::log::set::LogSet;
 use crate::replica::Replica;
 use crate::replica::effect::Refused;
 use crate::replica::explain::Explanation;
@@ -46,11 +47,22 @@ impl Replica {
         self.foresee(under, &control)
     }
 
-    fn foresee(&self, under: GrantId, control: &Control) -> Result<Preview, Refused> {
+    /// The set and its evaluation as they would be with one more act.
+    pub(crate) fn evaluated_with(
+        &self,
+        under: GrantId,
+        control: &Control,
+    ) -> Result<(LogSet, Authority), Refused> {
         let entry = self.author_control(under, control)?;
         let mut set = self.set.clone();
         set.insert(&entry).map_err(|why| Refused::Conflict(why.to_string()))?;
-        let (before, after) = (&self.authority, Authority::evaluate(&set));
+        let after = Authority::evaluate(&set);
+        Ok((set, after))
+    }
+
+    fn foresee(&self, under: GrantId, control: &Control) -> Result<Preview, Refused> {
+        let (set, after) = self.evaluated_with(under, control)?;
+        let before = &self.authority;
 
         let mut preview = Preview::default();
         let mut members: Vec<MemberId> = before.members().keys().copied().collect();

@@ -69,7 +69,10 @@ impl Replica {
 
     /// Notes which epochs nobody would write under any more, as far as this device can tell.
     fn retire(&mut self, now: Timestamp, out: &mut Outcome) {
-        let held: Vec<EpochId> = self.keyring.epochs().keys().copied().collect();
+        // What opens mailboxes opens no content, and a newcomer needs it for what lies there (M2).
+        let opens_mailboxes: BTreeSet<EpochId> = self.mailbox_epochs().into_iter().collect();
+        let held = self.keyring.epochs().keys().copied();
+        let held: Vec<EpochId> = held.filter(|epoch| !opens_mailboxes.contains(epoch)).collect();
         let audiences: BTreeSet<Audience> =
             held.iter().filter_map(|epoch| self.minted(*epoch)).map(|(of, _)| of).collect();
         let used: BTreeSet<EpochId> =

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::authority::{Counting, Rule};
 use crate::capability::grant::GROUP_VERSION;
+use crate::capability::keeper::Dismiss;
 use crate::capability::rank::Abilities;
 use crate::capability::revocation::{
     ConfirmErase, CutHead, Pin, PinRight, Remove, Replace, Restore, Revoke,
@@ -251,7 +252,11 @@ impl Replica {
         if waits || self.persona.state != ReplicaState::Member {
             return false;
         }
-        let Some(own) = self.persona.rollback.again.remove(&document) else { return false };
+        let Some(own) = self.persona.rollback.again.get(&document).cloned() else { return false };
+        if !self.may_write_again(now, &own, out) {
+            return false;
+        }
+        self.persona.rollback.again.remove(&document);
         out.persona_changed = true;
         let known = self.documents.get(&document).and_then(|known| known.created);
         let Some((created, kind)) = known else { return false };
@@ -380,7 +385,11 @@ fn again(control: Control, became: &BTreeMap<EntryId, EntryId>) -> Option<Contro
         | Control::Hide(_)
         | Control::Erase(_)
         | Control::Unlink(_)
-        | Control::Invite(_) => control,
+        | Control::Invite(_)
+        | Control::Keeper(_) => control,
+        Control::Dismiss(said) => Control::Dismiss(Dismiss {
+            keepers: List::new(said.keepers.iter().map(now).collect()).ok()?,
+        }),
         Control::Genesis(_)
         | Control::Card(_)
         | Control::Rotate(_)

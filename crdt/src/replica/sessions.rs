@@ -10,7 +10,7 @@ use crate::limits::WANTED_RANGES;
 use crate::log::frontier::{Frontier, FrontierDigest};
 use crate::replica::Replica;
 use crate::replica::effect::{Effect, Event};
-use crate::replica::holdings::{self, RECEIPTS_PASSED_ON};
+use crate::replica::holdings::RECEIPTS_PASSED_ON;
 use crate::replica::ingest::Misbehaved;
 use crate::replica::input::{Protocol, SessionEvent, SessionId};
 use crate::replica::outcome::Outcome;
@@ -48,6 +48,7 @@ impl Replica {
         let usual = if waiting { crate::replica::peers::ASK_MILLIS } else { RESYNC_MILLIS };
         for peer in self.peers.due(now, usual).into_iter().take(SYNC_AT_ONCE) {
             if self.standing_of(&peer).is_none() {
+                self.peers.calm(&peer);
                 continue;
             }
             let protocol = if waiting { Protocol::Join } else { Protocol::Sync };
@@ -185,12 +186,7 @@ impl Replica {
             Message::Payloads(payloads) => self.on_payloads(now, id, payloads.into_vec(), out),
             Message::PayloadsDone => self.on_all_sent(now, id, Awaiting::Payloads, out),
             Message::Receipt(receipt) => {
-                let bytes = crate::codec::encode(&receipt);
-                let device = receipt.device;
-                let known = device != self.device() && self.authority.member_of(&device).is_some();
-                if known && self.holdings.take(&self.set, receipt) {
-                    out.write(crate::replica::effect::Write::Receipt { bytes, device });
-                }
+                self.take_receipt(receipt, out);
                 Ok(())
             }
             Message::Done { all } => self.on_done(now, id, all, out),
@@ -308,16 +304,19 @@ impl Replica {
     /// Says what comes next on a stream whose ends have let each other in.
     pub(crate) fn advance(&mut self, now: Timestamp, id: SessionId, out: &mut Outcome) {
         let missing = self.documents.missing().len();
+        let doubtful = self.documents.doubtful().len();
         let Some(session) = self.peers.session(id) else { return };
         let (Some(_), Some(ours)) = (session.theirs, session.ours) else { return };
         if session.awaiting != Awaiting::Nothing || session.done_sent {
             return;
         }
         let worth = ours == Admittance::Member || self.persona.state == ReplicaState::Removed;
-        if missing > 0 && worth && session.missing_when_asked != Some(missing) {
-            session.missing_when_asked = Some(missing);
+        let wanted = missing.saturating_add(if session.equal { 0 } else { doubtful });
+        if wanted > 0 && worth && session.missing_when_asked != Some(wanted) {
+            session.missing_when_asked = Some(wanted);
             session.awaiting = Awaiting::Payloads;
-            let wanted = self.documents.missing().keys().copied();
+            let (missing, doubtful) = (self.documents.missing(), self.documents.doubtful());
+            let wanted = missing.keys().chain(doubtful.keys()).copied();
             let ranges = reconcile::ranges(&self.set, wanted);
             let ranges = List::<Range, WANTED_RANGES>::new(ranges).unwrap_or_default();
             out.send(id, &Message::WantPayloads(ranges));
@@ -346,15 +345,9 @@ impl Replica {
         }
         self.last_receipt = now;
         self.holdings.told();
-        if self.last_shown != Some(digest) {
-            self.last_shown = Some(digest);
-            self.persona.receipts = self.persona.receipts.saturating_add(1);
-            out.persona_changed = true;
-            let (key, count) = (&self.persona.device, self.persona.receipts);
-            self.own_receipt = Some(holdings::sign(key, self.persona.group, count, frontier));
-        }
+        let own = self.sign_receipt(out);
         let others: Vec<_> = self.holdings.receipts().take(RECEIPTS_PASSED_ON).cloned().collect();
-        for receipt in others.into_iter().chain(self.own_receipt.clone()) {
+        for receipt in others.into_iter().chain(own) {
             out.send(id, &Message::Receipt(receipt));
         }
     }

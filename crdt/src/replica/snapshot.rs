@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 use crate::id::{DeviceId, DocumentId, EntryId, EpochId, GroupId};
 use crate::log::entry::Header;
 use crate::log::set::Slot;
+use crate::replica::keepers::KeeperSnapshot;
 use crate::time::Timestamp;
 
 /// A group as the store holds it.
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub requests: Vec<Vec<u8>>,
     /// The bytes of every receipt.
     pub receipts: Vec<Vec<u8>>,
+    /// What is remembered of keepers.
+    pub keepers: Vec<KeeperSnapshot>,
 }
 
 /// An entry as the store holds it.

@@ -1,6 +1,6 @@
 //! Law (a): order, repetition and batches change nothing (A9, A11).
 
-use cairn_crdt::authority::{Authority, Counting};
+use cairn_crdt::authority::{Authority, Changes, Counting};
 use cairn_crdt::id::EntryId;
 use cairn_crdt::log::set::LogSet;
 
@@ -43,6 +43,6 @@ fn same(scene: &Scene, how: &str, other: &LogSet, report: &mut Report) {
     let alike = again.digest() == scene.authority.digest()
         && again.members() == scene.authority.members()
         && counting(other, &again) == counting(&scene.set, &scene.authority)
-        && again.changed_since(&scene.authority).is_empty();
+        && again.changed_since(&scene.authority) == Changes::default();
     report.hold(LAW, alike, || format!("set {}, {how}: another answer", scene.seed));
 }

@@ -290,10 +290,15 @@ impl Group {
     /// Evaluates under many orders of arrival, with entries arriving twice, and holds that the
     /// answer is always the same.
     pub(crate) fn answer(&self) -> Answer {
-        let set = gather(self.id, &self.entries);
+        self.answer_of(&self.entries)
+    }
+
+    /// The same of some of its entries.
+    pub(crate) fn answer_of(&self, entries: &[Verified<Entry>]) -> Answer {
+        let set = gather(self.id, entries);
         let authority = Authority::evaluate(&set);
         for seed in 0..12 {
-            let other = gather(self.id, &shuffled(&self.entries, seed));
+            let other = gather(self.id, &shuffled(entries, seed));
             assert_eq!(Authority::evaluate(&other).digest(), authority.digest(), "order {seed}");
         }
         Answer { set, authority }
@@ -365,6 +370,13 @@ impl Answer {
 
     pub(crate) fn suspended(&self, entry: EntryId) -> bool {
         matches!(self.counting(entry), Counting::Suspended { .. })
+    }
+
+    pub(crate) fn parked_by(&self, entry: EntryId) -> Option<(Rule, EntryId)> {
+        match self.counting(entry) {
+            Counting::Parked { rule, by } => Some((rule, by)),
+            _ => None,
+        }
     }
 
     pub(crate) fn parked(&self, entry: EntryId) -> bool {

@@ -1,9 +1,7 @@
 //! Acts on documents (C5), devices (I2), and what may be done and served.
 
-use cairn_crdt::authority::decision::{
-    Denied, Scope, authorize, authorize_as_base, grant_for, read_grant,
-};
-use cairn_crdt::authority::{Counting, Rule};
+use cairn_crdt::authority::Rule;
+use cairn_crdt::authority::decision::{Denied, Scope, grant_for, read_grant};
 use cairn_crdt::capability::rank::Abilities;
 use cairn_crdt::capability::rank::Rank::{Member, Moderator, Reader, Steward};
 use cairn_crdt::capability::revocation::{ConfirmErase, Erase, Hide, Restore};
@@ -13,6 +11,7 @@ use cairn_crdt::epoch::secret::Audience;
 use cairn_crdt::id::{EntryId, GrantId, PublicKey, TransportKey};
 use cairn_crdt::identity::device::Rotate;
 use cairn_crdt::log::entry::Control;
+use cairn_crdt::log::run::{Entry, Verified};
 use cairn_crdt::log::set::{EntryRefused, LogSet};
 
 use crate::people::{FAY, Group, device, granting, key, member};
@@ -149,6 +148,85 @@ fn c5_anothers_erasure_is_final_once_confirmed() {
     assert!(group.answer().authority.erased(&post).is_none_or(|found| found.final_));
 }
 
+/// Whoever ranks high enough and lacks the ability: their acts count and do nothing (A1).
+#[test]
+fn c5_who_lacks_the_ability_neither_restores_nor_erases_nor_confirms() {
+    let Stage { mut group, cleo, ann, bo, post } = stage();
+    let mut powerless = granting("sam", Steward, &[]);
+    powerless.abilities = Abilities::usual(Member);
+    let sam = GrantId::of(group.say(FAY, group.genesis, &Control::Grant(powerless)));
+    let hidden = hide(&mut group, "ann", ann, post);
+    restore(&mut group, "sam", sam, &[hidden]);
+    let other = group.post("bo", bo);
+    erase(&mut group, "sam", sam, other);
+    let third = group.post("bo", bo);
+    let erased = erase(&mut group, "ann", ann, third);
+    let confirm = |group: &mut Group, by: &str, under| {
+        group.say(by, under, &Control::ConfirmErase(ConfirmErase { erase: erased }))
+    };
+    confirm(&mut group, "sam", sam);
+    // Every member could confirm, if the ability were enough.
+    let mut able = granting("eve", Member, &[]);
+    able.abilities = Abilities::ALL;
+    let eve = GrantId::of(group.say(FAY, group.genesis, &Control::Grant(able)));
+    let reader = group.grant("ann", ann, "rob", Reader);
+    let of_reader = group.post("rob", reader);
+    let by_eve = erase(&mut group, "eve", eve, of_reader);
+    group.say("eve", eve, &Control::ConfirmErase(ConfirmErase { erase: by_eve }));
+    let answer = group.answer();
+    assert_eq!(answer.authority.hidden(&post), Some(hidden));
+    assert_eq!(answer.authority.erased(&other), None);
+    assert!(!answer.authority.erased(&third).unwrap().final_);
+    assert!(!answer.authority.erased(&of_reader).unwrap().final_);
+    confirm(&mut group, "cleo", cleo);
+    // A moderator is high enough.
+    let by_ann = erase(&mut group, "ann", ann, of_reader);
+    group.say("ann", ann, &Control::ConfirmErase(ConfirmErase { erase: by_ann }));
+    let answer = group.answer();
+    assert!(answer.authority.erased(&third).unwrap().final_);
+    assert!(answer.authority.erased(&of_reader).unwrap().final_);
+}
+
+/// What a suspended or void act of erasure or restoring does: nothing. A suspended hide holds (A7).
+#[test]
+fn c5_only_a_hide_holds_from_a_fork_on() {
+    let Stage { mut group, cleo, ann, bo, post } = stage();
+    let [other, third, fourth] = [(); 3].map(|()| group.post("bo", bo));
+    let by_cleo = hide(&mut group, "cleo", cleo, other);
+    let erased = erase(&mut group, "ann", ann, fourth);
+    group.post("cleo", cleo);
+    group.rewind("cleo", by_cleo);
+    let hidden = hide(&mut group, "cleo", cleo, post);
+    restore(&mut group, "cleo", cleo, &[by_cleo]);
+    erase(&mut group, "cleo", cleo, third);
+    group.say("cleo", cleo, &Control::ConfirmErase(ConfirmErase { erase: erased }));
+    let answer = group.answer();
+    assert_eq!(answer.authority.hidden(&post), Some(hidden));
+    assert_eq!(answer.authority.hidden(&other), Some(by_cleo), "not restored");
+    assert_eq!(answer.authority.erased(&third), None);
+    assert!(!answer.authority.erased(&fourth).unwrap().final_);
+}
+
+#[test]
+fn c5_nobody_erases_what_is_no_content() {
+    let Stage { mut group, bo, .. } = stage();
+    let first = |entry: &&Verified<Entry>| {
+        let header = &entry.get().header;
+        header.device == device("bo") && header.seq == 0
+    };
+    let card = group.entries.iter().find(first).unwrap().get().id;
+    for created in [card, bo.entry()] {
+        erase(&mut group, "bo", GrantId::NONE, created);
+    }
+    let created = group.post("bo", bo);
+    let changes = List::new(vec![card]).unwrap();
+    group.say("bo", GrantId::NONE, &Control::Erase(Erase { created, changes }));
+    let answer = group.answer();
+    assert_eq!(answer.authority.erased(&card), None);
+    assert_eq!(answer.authority.erasures().len(), 1);
+    assert!(answer.authority.erased(&created).unwrap().changes.is_empty());
+}
+
 #[test]
 fn c5_an_erasure_takes_only_changes_that_its_author_could_erase() {
     let Stage { mut group, ann, bo, post, .. } = stage();
@@ -270,29 +348,4 @@ fn a1_one_acts_under_the_lowest_grant_that_suffices() {
         grant_for(&answer.authority, &member("x"), Abilities::NONE, None),
         Err(Denied::NoGrant)
     );
-}
-
-#[test]
-fn c4_a_void_entry_is_let_through_only_below_anothers_that_counts() {
-    let Stage { mut group, ann, post, bo, .. } = stage();
-    let void = group.post("bo", bo);
-    let void_entry = group.entries.last().unwrap().clone();
-    let counted = group.post("ann", ann);
-    let counted_entry = group.entries.last().unwrap().clone();
-    group.remove("ann", ann, "bo", &[("bo", post)]);
-    let answer = group.answer();
-    assert!(answer.void(void).is_some() && answer.counts(counted));
-    let (authority, set) = (&answer.authority, &answer.set);
-    assert!(authorize(authority, set, void_entry.clone()).is_err());
-    let builder = authorize(authority, set, counted_entry).unwrap();
-    assert!(authorize_as_base(authority, set, void_entry.clone(), &builder).is_ok());
-    let own = authorize_as_base(authority, set, builder_of(&builder), &builder);
-    assert!(own.is_err(), "nobody builds on their own void entry");
-    assert_eq!(authority.counting(set, &EntryId::NONE), Counting::Unknown);
-}
-
-fn builder_of(
-    builder: &cairn_crdt::authority::decision::Authorized<cairn_crdt::log::run::Entry>,
-) -> cairn_crdt::log::run::Verified<cairn_crdt::log::run::Entry> {
-    builder.get().clone().from_store()
 }

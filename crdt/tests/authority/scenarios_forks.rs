@@ -189,3 +189,40 @@ fn i2_a_log_of_two_cards_speaks_for_neither() {
     let device = answer.authority.device(&device("shared")).unwrap();
     assert_eq!((device.member, device.live), (member("bo"), true));
 }
+
+/// Of several pins, and of several unlinkings, the one is named that alone says so: here one knows
+/// its head and the other waits for it.
+#[test]
+fn a5_of_two_statements_the_one_that_says_so_is_named() {
+    let mut orders = std::collections::BTreeSet::new();
+    for more in 0..8 {
+        let (mut group, ann) = with(Moderator);
+        let cleo = group.grant(FAY, group.genesis, "cleo", Steward);
+        let max = group.grant(FAY, group.genesis, "max", Steward);
+        let first = group.post("ann", ann);
+        let held = group.post("ann", ann);
+        let on = group.post("ann", ann);
+        let beyond = group.post("ann", ann);
+        let later = group.post("ann", ann);
+        group.rewind("ann", first);
+        let other = group.post("ann", ann);
+        for _ in 0..more {
+            group.post("cleo", cleo);
+        }
+        let knows = group.pin("cleo", cleo, "ann", on);
+        let waits = group.pin("max", max, "ann", later);
+        let mut alone = group.without(&[later]);
+        let answer = group.answer_of(&alone);
+        assert_eq!(answer.void(other), Some((Rule::A6, knows)));
+        assert_eq!(answer.parked_by(held), Some((Rule::A6, waits)));
+        // The same of the member's own unlinkings.
+        let knows = group.unlink("fay", "ann", on);
+        let waits = group.unlink("fay", "ann", later);
+        alone.extend(group.entries.iter().rev().take(2).rev().cloned());
+        let answer = group.answer_of(&alone);
+        assert_eq!(answer.void(beyond), Some((Rule::A8, knows)));
+        assert_eq!(answer.parked_by(held), Some((Rule::A8, waits)));
+        orders.insert(knows < waits);
+    }
+    assert_eq!(orders.len(), 2, "either comes first");
+}

@@ -1,6 +1,7 @@
 //! What is hashed and derived under each label, and is in no other form.
 
 use cairn_crdt::crypto::domain;
+use cairn_crdt::discovery::{Day, DiscoverySecret};
 use cairn_crdt::document::change::Actor;
 use cairn_crdt::document::kinds::DocumentKind;
 use cairn_crdt::document::sealing::{Creation, Owner};
@@ -9,11 +10,12 @@ use cairn_crdt::epoch::wrap::tag;
 use cairn_crdt::id::{DeviceId, DocumentId, EpochId};
 use cairn_crdt::identity::seed::Seed;
 use cairn_crdt::log::entry::{Seen, payload_hash};
+use cairn_crdt::time::Timestamp;
 
 use crate::entries;
 use crate::form::{Form, written_only};
 use crate::joining::request;
-use crate::values::{GROUP, entry};
+use crate::values::{GROUP, address, entry, key, rng};
 
 pub(crate) fn forms() -> Vec<Form> {
     let log = entries::log();
@@ -22,6 +24,8 @@ pub(crate) fn forms() -> Vec<Form> {
     let secret = EpochSecret::from_bytes([6; 32]);
     let (device, document) = (DeviceId::from_bytes([2; 32]), DocumentId::from_bytes([3; 32]));
     let seed = Seed::from_bytes([5; 32]);
+    let discovery = DiscoverySecret::from_bytes([9; 32]);
+    let day = Day::of(Timestamp::from_millis(1_790_000_000_000));
     let lines: Vec<(&'static str, Vec<u8>)> = vec![
         ("ENTRY", log[0].id.as_bytes().to_vec()),
         ("PAYLOAD", payload_hash(b"payload").as_bytes().to_vec()),
@@ -37,6 +41,8 @@ pub(crate) fn forms() -> Vec<Form> {
         ("DERIVE_MEMBER", seed.member_key(&[8; 32]).verifying_key().to_vec()),
         ("DERIVE_COUNCIL", seed.council_key(&[8; 32]).verifying_key().to_vec()),
         ("ENVELOPE", secret.envelope_key().as_bytes().to_vec()),
+        ("WHEREABOUTS_KEY", discovery.key(day, device).to_vec()),
+        ("WHEREABOUTS_SEAL", discovery.seal(&mut rng(5), day, &key(1), 300, &[address()])),
     ];
     vec![Form { name: "derived", lines, again: written_only }]
 }

@@ -22,12 +22,13 @@ fn recipients(number: u8) -> BTreeMap<DeviceId, PublicKey> {
     (1..=number).map(|n| (recipient(n), prekey(n).public_key())).collect()
 }
 
-const fn audiences() -> [(&'static str, Audience); 3] {
+const fn audiences() -> [(&'static str, Audience); 4] {
     let member = MemberId::from_bytes([7; 32]);
     [
         ("Readers", Audience::Readers),
         ("Moderators", Audience::Moderators),
         ("ModeratorsAnd", Audience::ModeratorsAnd(member)),
+        ("Mailbox", Audience::Mailbox),
     ]
 }
 

@@ -47,6 +47,7 @@ pub(crate) fn code() -> Code {
         request_key: public(60),
         seen: SEEN,
         contacts: list(vec![contact()]),
+        keepers: list(vec![contact()]),
     }
 }
 

@@ -1,19 +1,26 @@
 //! Mailboxes at keepers (M1, M2).
 
+use cairn_crdt::capability::keeper::{Dismiss, Keeper};
 use cairn_crdt::codec::{Bytes, List};
+use cairn_crdt::crypto::aead::SymmetricKey;
+use cairn_crdt::epoch::secret::EpochSecret;
 use cairn_crdt::id::{AccessKey, ControlKey, DropBoxId, MailboxId, RecordId};
 use cairn_crdt::mailbox::access::{Meeting, NewGeneration, SignedBy, SignedGeneration};
+use cairn_crdt::mailbox::letter::{Letter, LetterAnswer};
 use cairn_crdt::mailbox::message::{
     HeldRecord, KEEPER_VERSION, KeeperGreeting, KeeperReply, KeeperRequest, MailboxState,
     NewRecord, Putting,
 };
+use cairn_crdt::mailbox::record::{Parcel, Sealer};
+use cairn_crdt::mailbox::shelf::{Kept, Stretch};
 use cairn_crdt::mailbox::{Cursor, Generation, KeeperCode, erase_hash, record_id};
+use cairn_crdt::sync::message::Declined;
 use cairn_crdt::time::Timestamp;
 
-use crate::files;
 use crate::form::{Form, form};
-use crate::joining::contact;
-use crate::values::{bytes, key, list, transport};
+use crate::joining::{contact, request};
+use crate::values::{GROUP, bytes, device, entry, key, list, transport};
+use crate::{entries, epochs, files, sync};
 
 fn meeting() -> Meeting {
     Meeting { keeper: transport(1), client: transport(2), challenge: [5; 32] }
@@ -69,6 +76,7 @@ fn held() -> HeldRecord {
 fn state() -> MailboxState {
     MailboxState {
         generation: Generation(1),
+        control: control(72),
         newest: Cursor(300),
         drops: 3,
         store: [7; 32],
@@ -83,7 +91,7 @@ fn requests() -> Vec<(&'static str, KeeperRequest)> {
     let proof = meeting().prove_access(&key(71), mailbox());
     let ids = |numbers: &[u8]| list(numbers.iter().map(|n| record_id(&record(*n))).collect());
     let (owner, access, control) = (mailbox(), access(71), control(72));
-    let open = KeeperRequest::Open { mailbox: mailbox(), generation: Generation(1), proof };
+    let open = KeeperRequest::Open { mailbox: mailbox(), access, proof };
     let drop_proof = meeting().prove_drop(&key(60));
     let expires = Timestamp::from_millis(1_790_000_000_000);
     let message = bytes(&[0x61, 0, 0]);
@@ -135,7 +143,64 @@ const fn putting() -> [(&'static str, Putting); 3] {
     [("Stored", Putting::Stored(Cursor(301))), ("Known", Putting::Known), ("Full", Putting::Full)]
 }
 
+fn parcels() -> [(&'static str, Parcel); 4] {
+    let (receipt, left_at) = (sync::receipt(), list(vec![mailbox()]));
+    [
+        ("Runs", Parcel::Runs(list(vec![entries::run()]))),
+        ("Receipt", Parcel::Receipt { receipt, left_at }),
+        ("Rekey", Parcel::Rekey { minter: device(1), mint: epochs::mint(2) }),
+        ("End", Parcel::End(300)),
+    ]
+}
+
+fn sealer() -> Sealer {
+    let secret = EpochSecret::from_bytes([11; 32]);
+    Sealer { mailbox: mailbox(), epoch: secret.epoch(GROUP), secret }
+}
+
+fn letter() -> Letter {
+    Letter { request: request(), reply: SymmetricKey::from_bytes([12; 32]) }
+}
+
+fn answers() -> [(&'static str, LetterAnswer); 2] {
+    let secrets = list(vec![EpochSecret::from_bytes([11; 32])]);
+    [
+        ("Admitted", LetterAnswer::Admitted { mailbox: mailbox(), secrets }),
+        ("Declined", LetterAnswer::Declined(Declined::ByPerson)),
+    ]
+}
+
+/// What a member's node keeps of its groups at keepers.
+fn kept() -> Vec<Form> {
+    let addresses = contact().addresses;
+    let keeper = Keeper { keeper: transport(1), mailbox: mailbox(), addresses };
+    let dismiss = Dismiss { keepers: list(vec![entry(1), entry(2)]) };
+    let stretch = Stretch { head: entry(1), count: 2 };
+    let since = Timestamp::from_millis(1_790_000_000_000);
+    let opened = Kept { epoch: Some(sealer().epoch), since, holds: list(vec![stretch]) };
+    let sealed = Kept { epoch: None, since, holds: List::default() };
+    let records = parcels().map(|(word, parcel)| (word, sealer().seal(&parcel).unwrap()));
+    vec![
+        form("Keeper", [("keeper", keeper)]),
+        form("Dismiss", [("two", dismiss)]),
+        form("Parcel", parcels()),
+        Form { name: "record", lines: records.to_vec(), again: record_again },
+        form("Stretch", [("two", stretch)]),
+        form("Kept", [("opened", opened), ("sealed", sealed)]),
+        form("Letter", [("letter", letter())]),
+        form("LetterAnswer", answers()),
+    ]
+}
+
+fn record_again(_: &str, bytes: &[u8]) -> Option<Vec<u8>> {
+    sealer().seal(&sealer().open(bytes)?).ok()
+}
+
 pub(crate) fn forms() -> Vec<Form> {
+    kept().into_iter().chain(messages()).collect()
+}
+
+fn messages() -> Vec<Form> {
     let greeting = KeeperGreeting {
         version: KEEPER_VERSION,
         challenge: [5; 32],

@@ -20,6 +20,7 @@ mod content;
 
 mod control;
 mod derived;
+mod discovery;
 mod documents;
 mod entries;
 mod epochs;
@@ -46,6 +47,7 @@ fn forms() -> Vec<Form> {
         sync::forms(),
         stored::forms(),
         derived::forms(),
+        discovery::forms(),
     ];
     parts.into_iter().flatten().collect()
 }

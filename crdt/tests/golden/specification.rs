@@ -9,15 +9,19 @@ use std::path::Path;
 const WITHIN: [&str; 1] = ["Step"];
 
 /// Forms that have no marked table.
-const UNMARKED: [&str; 8] = [
+const UNMARKED: [&str; 12] = [
     "Cut",
     "Draft",
     "Frontier",
+    "Kept",
+    "Stretch",
     "code-text",
     "derived",
     "draft-text",
     "keeper-code-text",
     "persona",
+    "persona-1",
+    "record",
 ];
 
 fn text() -> &'static str {

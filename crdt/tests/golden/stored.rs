@@ -50,9 +50,19 @@ fn newcomer() -> (Replica, Vec<u8>) {
     (replica, record(effects))
 }
 
+/// What the same record was before records had a version: without the mark and what came since.
+fn before(record: &[u8]) -> Vec<u8> {
+    let since = record.strip_suffix(&[0; 7]).unwrap();
+    since.strip_prefix(b"cairn persona\x01").unwrap().to_vec()
+}
+
 pub(crate) fn forms() -> Vec<Form> {
     let lines = vec![("member", founder().1), ("waiting", newcomer().1)];
-    vec![Form { name: "persona", lines, again: written_only }]
+    let old = lines.iter().map(|(word, record)| (*word, before(record))).collect();
+    vec![
+        Form { name: "persona", lines: old, again: written_only },
+        Form { name: "persona-1", lines, again: written_only },
+    ]
 }
 
 fn restored(group: GroupId, persona: Vec<u8>) -> Replica {
@@ -64,6 +74,7 @@ fn restored(group: GroupId, persona: Vec<u8>) -> Replica {
         epochs: Vec::new(),
         requests: Vec::new(),
         receipts: Vec::new(),
+        keepers: Vec::new(),
         stale: Vec::new(),
     };
     Replica::restore(NOW, snapshot).unwrap().0
@@ -72,8 +83,9 @@ fn restored(group: GroupId, persona: Vec<u8>) -> Replica {
 /// Whoever updates the program is still who they were.
 #[test]
 fn s4_a_golden_persona_comes_back() {
-    let held = files::read("persona").unwrap();
-    for ((word, record), (replica, _)) in held.into_iter().zip([founder(), newcomer()]) {
+    let held = ["persona", "persona-1"].map(|name| files::read(name).unwrap());
+    let people = [founder(), newcomer(), founder(), newcomer()];
+    for ((word, record), (replica, _)) in held.into_iter().flatten().zip(people) {
         let back = restored(replica.group(), record);
         let who = |replica: &Replica| {
             (replica.member(), replica.device(), replica.transport_key().verifying_key())

@@ -40,7 +40,7 @@ fn passport() -> Passport {
     Passport { cards: list(vec![entries::opening()]), grants: list(vec![entries::run()]) }
 }
 
-fn receipt() -> Receipt {
+pub(crate) fn receipt() -> Receipt {
     let (count, frontier) = (300_u64, entries::frontier());
     let signed = codec::encode(&(GROUP, count, &frontier));
     let signature = key(1).sign(domain::SIGN_RECEIPT, &signed);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use cairn_crdt::capability::draft::Draft;
 use cairn_crdt::capability::grant::{Grant, History, RootAction};
 use cairn_crdt::capability::rank::{Abilities, Rank};
+use cairn_crdt::capability::revocation::{Cut, Replace};
 use cairn_crdt::codec::{Bytes, List};
 use cairn_crdt::crypto::signing::SigningKey;
 use cairn_crdt::epoch::secret::{Audience, EpochSecret, Mint};
@@ -19,7 +20,7 @@ use cairn_crdt::log::frontier::Frontier;
 use cairn_crdt::log::run::{Entry, Run};
 use cairn_crdt::log::set::{LogSet, Slot};
 use cairn_crdt::replica::effect::PostState;
-use cairn_crdt::replica::input::Command;
+use cairn_crdt::replica::input::{Command, CutChoice};
 
 use crate::community::Community;
 use crate::prekeys::{mints, secrets};
@@ -30,9 +31,21 @@ const DAY: u64 = 86_400_000;
 
 /// Entries signed one after the other as a person's device, at the end of its log, by somebody who
 /// claims to have seen `seen`. Given to `to`.
-fn forge(c: &mut Community, who: usize, to: usize, seen: u32, acts: Vec<Control>) {
+pub fn forge(c: &mut Community, who: usize, to: usize, seen: u32, acts: Vec<Control>) {
+    let after = tip(c, who);
+    forge_after(c, who, to, seen, after, acts);
+}
+
+/// The same after an entry of that log that its own device need not know. The last one.
+fn forge_after(
+    c: &mut Community,
+    who: usize,
+    to: usize,
+    seen: u32,
+    (mut seq, mut prev): (u64, EntryId),
+    acts: Vec<Control>,
+) -> (u64, EntryId) {
     let replica = &c.people[who].replica;
-    let (mut seq, mut prev) = tip(c, who);
     let standing = &replica.authority().members()[&replica.member()];
     let grant = *standing.grants.keys().next().unwrap();
     let mut runs = Vec::new();
@@ -60,6 +73,7 @@ fn forge(c: &mut Community, who: usize, to: usize, seen: u32, acts: Vec<Control>
     for run in runs {
         gossip(c, to, who, run);
     }
+    (seq, prev)
 }
 
 fn grant(c: &mut Community, by: usize, whom: usize, rank: Rank) {
@@ -182,7 +196,7 @@ fn k1_who_signs_cards_without_end_makes_no_epoch_too_large() {
     let thread = c.thread(0, "Evening", "hello");
     c.settle();
     let group = c.people[1].replica.group();
-    let seed: [u8; 32] = c.people[1].store.persona[32..64].try_into().unwrap();
+    let seed: [u8; 32] = c.people[1].store.persona[46..78].try_into().unwrap();
     let member = MemberKey::new(SigningKey::from_seed(&seed));
     assert_eq!(member.id(), c.member(1));
     for index in 1..=u32::try_from(MEMBER_DEVICES).unwrap() + 6 {
@@ -259,4 +273,62 @@ fn s2_who_opens_logs_without_end_hides_their_own_only() {
     let frontier = Frontier::of(&set);
     assert_eq!(frontier.0.iter().count(), DEVICES);
     assert!(honest.iter().all(|device| frontier.0.get(device).is_some()));
+}
+
+#[test]
+fn a2_who_demotes_somebody_again_and_again_makes_their_node_write_so_much_a_day() {
+    let mut c = Community::with_members(905, 3);
+    let thread = c.thread(0, "Evening", "hello");
+    grant(&mut c, 0, 1, Rank::Moderator);
+    for n in 0..20 {
+        c.post(2, thread, &format!("post {n}"));
+    }
+    c.settle();
+    c.unplug(2);
+    c.unplug(1);
+    let member = c.member(2);
+    let own =
+        |c: &Community| c.people[2].replica.set().log(&c.people[2].replica.device()).unwrap().len();
+    let before = own(&c);
+    let mut last = tip(&c, 1);
+    for _ in 0..16 {
+        let standing = &c.people[2].replica.authority().members()[&member];
+        let held = *standing.grants.keys().next().unwrap();
+        let rank = Rank::Member;
+        let (abilities, cites) = (Abilities::usual(rank), List::default());
+        let with = Grant { subject: member, rank, abilities, cites, invite: None };
+        let replace = Control::Replace(Replace { grant: held, cut: Cut::default(), with });
+        last = forge_after(&mut c, 1, 2, 0, last, vec![replace]);
+        c.settle();
+    }
+    let written = own(&c) - before;
+    assert!((100..=256 + 8).contains(&written), "{written} entries");
+    c.now = c.now.after(DAY);
+    c.settle();
+    c.settle();
+    assert!((0..20).all(|n| shows(&c, 2, &format!("post {n}"))), "nothing is lost for good");
+}
+
+#[test]
+fn k2_who_claims_to_have_handed_on_what_is_in_use_costs_a_bounded_number_of_mints() {
+    let mut c = Community::with_members(906, 3);
+    let thread = c.thread(0, "Evening", "hello");
+    c.settle();
+    let gone = c.people[2].replica.device();
+    c.remove(0, 2, CutChoice::FromTip);
+    c.post(0, thread, "after");
+    c.settle();
+    c.unplug(1);
+    let before = mints(&c, 0);
+    let mut last = tip(&c, 1);
+    for _ in 0..24 {
+        let sealed = Bytes::new(vec![7; 64]).unwrap();
+        let welcome = Control::Welcome(Welcome { recipient: gone, sealed });
+        let seen = c.people[0].replica.set().seen().count;
+        last = forge_after(&mut c, 1, 0, seen, last, vec![welcome]);
+        c.post(0, thread, "to and fro");
+    }
+    let minted = mints(&c, 0) - before;
+    assert!((4..=8).contains(&minted), "{minted} mints");
+    assert!(c.reads(0, "to and fro"));
 }

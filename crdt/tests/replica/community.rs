@@ -27,6 +27,8 @@ pub struct Person {
     pub store: Store,
     pub events: Vec<Event>,
     pub members: BTreeSet<TransportKey>,
+    /// Whom the node looks for, and where.
+    pub sought: BTreeMap<TransportKey, Vec<Vec<u8>>>,
     timer: Option<Timestamp>,
     heard: BTreeSet<Vec<u8>>,
 }
@@ -39,7 +41,10 @@ pub struct Community {
     /// Whose store does not answer any more: their node is about to die.
     pub dying: BTreeSet<usize>,
     links: BTreeSet<(usize, usize)>,
-    inputs: VecDeque<(usize, Input)>,
+    pub(crate) inputs: VecDeque<(usize, Input)>,
+    pub keepers: BTreeMap<TransportKey, crate::keeper::Keeper>,
+    /// What stands in the table that strangers keep.
+    pub told: BTreeMap<[u8; 32], Vec<u8>>,
     streams: BTreeMap<SessionId, (usize, usize, SessionId)>,
     gossiped: BTreeMap<GossipToken, (usize, usize, Vec<u8>)>,
     next: u64,
@@ -70,6 +75,8 @@ impl Community {
             dying: BTreeSet::new(),
             links: BTreeSet::new(),
             inputs: VecDeque::new(),
+            keepers: BTreeMap::new(),
+            told: BTreeMap::new(),
             streams: BTreeMap::new(),
             gossiped: BTreeMap::new(),
             next: 0,
@@ -86,6 +93,7 @@ impl Community {
             store: Store::default(),
             events: Vec::new(),
             members: BTreeSet::new(),
+            sought: BTreeMap::new(),
             timer: None,
             heard: BTreeSet::new(),
         };
@@ -181,6 +189,11 @@ impl Community {
         self.inputs.push_back((who, Input::Command { id: CommandId(self.next), command }));
         self.run();
         self.reply.take().expect("every command is answered")
+    }
+
+    /// What the last command came to, if it was answered.
+    pub fn answered(&mut self) -> Option<Result<Reply, Refused>> {
+        self.reply.take()
     }
 
     pub fn thread(&mut self, who: usize, title: &str, text: &str) -> DocumentId {
@@ -356,7 +369,19 @@ impl Community {
                 Effect::Identity => {
                     self.moved.insert(who);
                 }
-                Effect::Seek { .. } | Effect::Forget { .. } => {}
+                Effect::Keeper { keeper, ask } => self.ask_keeper(who, keeper, ask),
+                Effect::Tell { key, value } => {
+                    self.told.insert(key, value);
+                }
+                Effect::LookFor { key } => {
+                    if let Some(value) = self.told.get(&key).cloned() {
+                        self.inputs.push_back((who, Input::Found { key, value }));
+                    }
+                }
+                Effect::Seek { peer, addresses } => {
+                    self.people[who].sought.insert(peer, addresses);
+                }
+                Effect::Forget { .. } => {}
             }
         }
     }

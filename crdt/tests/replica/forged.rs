@@ -1,5 +1,6 @@
 //! What a member's own device may not do with another's documents, though its entries count (C1).
 
+use cairn_crdt::capability::rank::Rank;
 use cairn_crdt::capability::revocation::Erase;
 use cairn_crdt::codec;
 use cairn_crdt::crypto::aead::{Nonce, SymmetricKey};
@@ -11,8 +12,8 @@ use cairn_crdt::epoch::secret::EpochSecret;
 use cairn_crdt::id::{DocumentId, EntryId, EpochId, GrantId, PayloadHash};
 use cairn_crdt::log::entry::{Control, Header, Kind, SUITE, Sealing, Seen, VERSION, payload_hash};
 use cairn_crdt::log::run::{Entry, Run};
-use cairn_crdt::replica::effect::PostState;
-use cairn_crdt::replica::input::{GossipToken, Input, ResponseWord};
+use cairn_crdt::replica::effect::{PostState, Row};
+use cairn_crdt::replica::input::{Command, GossipToken, ImportedPost, Input, ResponseWord};
 
 use crate::community::Community;
 
@@ -24,7 +25,7 @@ struct Forger {
 
 impl Forger {
     fn new(c: &Community, who: usize) -> Self {
-        let seed: [u8; 32] = c.people[who].store.persona[64..96].try_into().unwrap();
+        let seed: [u8; 32] = c.people[who].store.persona[78..110].try_into().unwrap();
         let replica = &c.people[who].replica;
         let (seq, prev) = *replica.set().log(&replica.device()).unwrap().heads().last().unwrap();
         let header = Header {
@@ -133,4 +134,75 @@ fn c1_nobody_creates_a_document_of_another_nor_erases_it_so() {
     c.restart(0);
     assert_eq!(c.people[0].replica.created(&document), Some(created));
     assert_eq!(shown(&c), Some(("mine".to_owned(), PostState::Shown, created)));
+}
+
+/// A founder who means ill erases a post of their own and names what it is not made of.
+#[test]
+fn c5_an_owners_erasure_takes_nothing_of_a_shared_document() {
+    for (seed, far) in [(34, 0), (35, 560)] {
+        let mut c = Community::with_members(seed, 3);
+        let member = c.member(1);
+        assert!(c.ask(0, Command::Grant { member, rank: Rank::Moderator }).is_ok());
+        for text in ["Be kind", "Be kind. Listen"] {
+            let (name, text) = ("Circle".to_owned(), text.to_owned());
+            assert!(c.ask(0, Command::SetAgreement { name, text }).is_ok());
+            c.settle();
+        }
+        let thread = c.thread(0, "Evening", "hello");
+        c.settle();
+        let code = c.invite(1, Rank::Member, 2, true);
+        c.connect(1, 2);
+        c.unplug(0);
+        if far > 0 {
+            // Enough that a newcomer is served headers first.
+            let posts = (0..far).map(|n| ImportedPost {
+                thread: "Old".to_owned(),
+                reply_to: None,
+                author: "Wren".to_owned(),
+                at: c.now,
+                text: format!("{n}"),
+            });
+            let posts = posts.collect();
+            assert!(c.ask(1, Command::Import { posts }).is_ok());
+            c.settle();
+        }
+
+        let agreement = c.people[1].store.rows.values().find_map(|row| match row {
+            Row::Agreement { document, .. } => Some(*document),
+            _ => None,
+        });
+        let of = |id: &EntryId| {
+            let kept = c.people[1].store.entries[id].envelope.as_deref();
+            kept.and_then(|bytes| codec::decode::<Envelope>(bytes, ENVELOPE_BYTES).ok())
+        };
+        let ids = c.people[1].store.entries.keys();
+        let changes: Vec<EntryId> = ids
+            .filter(|id| of(id).is_some_and(|envelope| Some(envelope.document) == agreement))
+            .copied()
+            .collect();
+        assert_eq!(changes.len(), 3);
+        let whole = c.people[1].replica.created(&agreement.unwrap()).unwrap();
+        let created = c.people[1].replica.created(&thread).unwrap();
+        let mut forger = Forger::new(&c, 0);
+        let named = codec::List::new(changes.clone()).unwrap();
+        for erase in
+            [Erase { created, changes: named.clone() }, Erase { created: whole, changes: named }]
+        {
+            let (_, bytes) = forger.control(&Control::Erase(erase));
+            hand_in(&mut c, 1, 0, bytes);
+        }
+        c.settle();
+        let newcomer = c.join(code.clone());
+        c.connect(1, newcomer);
+        c.settle();
+        c.assert_same(&[1, 2, newcomer]);
+        for who in [1, 2, newcomer] {
+            let entries = &c.people[who].store.entries;
+            assert!(changes.iter().all(|id| entries[id].payload.is_some()), "{who} lacks some");
+            assert!(entries[&created].payload.is_none(), "{who} holds what its owner may erase");
+            let says =
+                |row: &Row| matches!(row, Row::Agreement { text, .. } if text == "Be kind. Listen");
+            assert!(c.people[who].store.rows.values().any(says), "{who}");
+        }
+    }
 }

@@ -5,11 +5,15 @@
 #![expect(unreachable_pub, reason = "test code")]
 
 mod attacks;
+mod bundles;
 mod community;
 mod council;
 mod delivery;
 mod forged;
 mod joining;
+mod keeper;
+mod keepers;
+mod keepers_joining;
 mod moderation;
 mod prekeys;
 mod relay;

@@ -1,11 +1,14 @@
 //! Acts that change who stands where: what they would change, said again, extended, made final.
 
 use cairn_crdt::capability::rank::Rank;
+use cairn_crdt::capability::revocation::Remove;
 use cairn_crdt::id::{DocumentId, EntryId};
+use cairn_crdt::log::entry::Control;
 use cairn_crdt::replica::effect::{PostState, Refused, Reply};
 use cairn_crdt::replica::input::{Command, CutChoice};
 
 use crate::community::Community;
+use crate::store::Kept;
 
 /// Milliseconds of a day.
 const DAY: u64 = 86_400_000;
@@ -251,6 +254,66 @@ fn a2_what_only_a_demotion_voided_is_written_again_once() {
     c.connect(0, 1);
     c.settle();
     assert_eq!(c.people[1].replica.held(), held, "once is enough");
+}
+
+#[test]
+fn a3_what_fell_with_a_demotion_that_came_to_nothing_is_written_again() {
+    let (mut c, thread) = circle(49, 3);
+    let member = c.member(1);
+    grant(&mut c, 2, Rank::Steward);
+    c.settle();
+    c.unplug(1);
+    let early = c.post(1, thread, "before");
+    assert!(c.ask(2, Command::Grant { member, rank: Rank::Member }).is_ok());
+    c.settle();
+    c.connect(0, 1);
+    c.settle();
+    // Said again under the rank of member, and so is what follows.
+    c.post(1, thread, "since");
+    c.settle();
+    assert_eq!(texts(&c, 0), ["before", "hello", "since"]);
+    // Nothing that the steward did counts: the demotion never was.
+    entry(c.ask(0, removal(&c, 2, CutChoice::FromStart)));
+    c.settle();
+    c.settle();
+    let authority = c.people[0].replica.authority();
+    assert_eq!(authority.rank_of(&member), Some(Rank::Moderator));
+    for who in 0..2 {
+        assert_eq!(texts(&c, who), ["before", "hello", "since"], "{who}");
+    }
+    let posts = c.people[0].store.posts();
+    assert!(posts.iter().any(|post| post.body == "before" && post.document == early));
+    let of = |kept: &&Kept| kept.document.is_some_and(|(document, _)| document == early);
+    let said = c.people[0].store.entries.values().filter(of).count();
+    assert_eq!(said, 2, "what counts again is not said a third time");
+    let held = c.people[1].replica.held();
+    c.restart(1);
+    c.connect(0, 1);
+    c.settle();
+    assert_eq!(c.people[1].replica.held(), held, "once is enough");
+}
+
+#[test]
+fn k4_a_removal_mints_for_who_reads_when_it_is_in_force() {
+    let (mut c, thread) = circle(50, 3);
+    let code = c.invite(1, Rank::Member, 2, true);
+    let late = c.join(code);
+    c.connect(1, late);
+    c.settle();
+    c.settle();
+    c.assert_same(&[0, 1, 2, late]);
+    // Whom the moderator admitted falls with the moderator.
+    let by = entry(c.ask(0, removal(&c, 1, CutChoice::FromStart)));
+    let Some(Control::Remove(Remove { epoch: Some(mint), .. })) =
+        c.people[0].replica.set().control().get(&by)
+    else {
+        panic!("no epoch");
+    };
+    assert!(mint.names(c.people[2].replica.device()));
+    assert!(!mint.names(c.people[late].replica.device()));
+    let before = crate::prekeys::mints(&c, 0);
+    c.post(0, thread, "after");
+    assert_eq!(crate::prekeys::mints(&c, 0), before, "the epoch of the removal is used");
 }
 
 #[test]

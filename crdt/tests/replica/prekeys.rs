@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_crdt::capability::grant::History;
 use cairn_crdt::capability::rank::Rank;
-use cairn_crdt::codec::List;
+use cairn_crdt::codec::{Bytes, List};
 use cairn_crdt::crypto::agreement::SecretKey;
 use cairn_crdt::epoch::secret::{Audience, Mint};
+use cairn_crdt::epoch::welcome::Welcome;
 use cairn_crdt::id::{DeviceId, EntryId, EpochId, PublicKey};
 use cairn_crdt::identity::device::Rotate;
 use cairn_crdt::log::entry::{Control, Header, Kind, SUITE, Sealing, Seen, VERSION, payload_hash};
@@ -19,6 +20,7 @@ use cairn_crdt::sync::message::{Admittance, Message, SYNC_VERSION};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
+use crate::attacks::forge;
 use crate::community::{Community, Person};
 use crate::relay::{device_key, gossip, tip};
 use crate::retention::Thief;
@@ -356,6 +358,30 @@ fn k8_who_always_asks_costs_a_bounded_number_of_entries() {
     assert!((8..=20).contains(&first), "{first} welcomes in a day");
     c.now = c.now.after(DAY);
     assert!(day(&mut c) <= 20);
+}
+
+#[test]
+fn k8_junk_of_others_uses_up_nobodys_help() {
+    let mut c = Community::with_members(88, 4);
+    c.thread(0, "Evening", "hello");
+    let member = c.member(3);
+    for _ in 0..6 {
+        c.remove(0, 3, CutChoice::FromTip);
+        c.ask(0, Command::Grant { member, rank: Rank::Member })
+            .unwrap_or_else(|why| panic!("{why}"));
+    }
+    c.settle();
+    let epochs: Vec<EpochId> = minted(&c, 0, Audience::Readers).iter().map(|m| m.epoch).collect();
+    let device = c.people[2].replica.device();
+    let sealed = Bytes::new(vec![7; 64]).unwrap();
+    let junk = vec![Control::Welcome(Welcome { recipient: device, sealed }); 40];
+    forge(&mut c, 1, 0, 0, junk);
+    let before = welcomes(&c, 0, device);
+    assert!(before >= 40);
+    let [.., one, other, another] = epochs[..] else { panic!("too few") };
+    claim(&mut c, 2, 0, vec![one], 1);
+    claim(&mut c, 2, 0, vec![other, another], 2);
+    assert_eq!(welcomes(&c, 0, device), before + 2, "it is helped all the same");
 }
 
 #[test]

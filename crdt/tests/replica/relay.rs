@@ -26,7 +26,7 @@ use crate::community::{Community, START};
 
 /// The key of a person's device: the third part of what the store keeps of a persona.
 pub fn device_key(c: &Community, who: usize) -> SigningKey {
-    let seed: [u8; 32] = c.people[who].store.persona[64..96].try_into().unwrap();
+    let seed: [u8; 32] = c.people[who].store.persona[78..110].try_into().unwrap();
     let key = SigningKey::from_seed(&seed);
     assert_eq!(&key.verifying_key(), c.people[who].replica.device().as_bytes());
     key

@@ -77,7 +77,7 @@ fn mint_of(control: &Control) -> Option<&Mint> {
 
 /// The prekeys in a stored persona: after four keys a count, then each with a time.
 fn prekeys(persona: &[u8]) -> Vec<SecretKey> {
-    let (count, mut rest) = persona[128..].split_first().unwrap();
+    let (count, mut rest) = persona[142..].split_first().unwrap();
     let mut keys = Vec::new();
     for _ in 0..*count {
         let (key, after) = rest.split_at(32);

@@ -175,6 +175,52 @@ fn i4_a_moderators_acts_stay_in_force_those_forgotten_and_those_since() {
     assert!(c.reads(5, "thank you") && !c.reads(2, "thank you") && !c.reads(3, "thank you"));
 }
 
+/// Nobody but the newcomer holds its admission: its own node hands it in, also if it has met its
+/// admitter in between, which then left for its new device before the newcomer's card had come.
+#[test]
+fn i4_a_newcomer_of_whom_only_its_admitter_knew_stays_one() {
+    for meets_admitter in [false, true] {
+        let mut c = Community::with_members(106, 3);
+        let member = c.member(1);
+        c.ask(0, Command::Grant { member, rank: Rank::Moderator })
+            .unwrap_or_else(|why| panic!("{why}"));
+        let thread = c.thread(0, "Evening", "hello");
+        let code = c.invite(1, Rank::Member, 2, true);
+        c.settle();
+        let old = c.people[1].store.clone();
+        c.unplug(1);
+        let late = c.join(code);
+        c.connect(1, late);
+        c.settle();
+        assert_eq!(c.people[late].replica.state(), ReplicaState::Member);
+        c.unplug(late);
+        c.set_back(1, old);
+        c.post(1, thread, "since");
+        c.connect(0, 1);
+        settle(&mut c);
+        assert_eq!(c.people[0].replica.authority().rank_of(&c.member(late)), None);
+        if meets_admitter {
+            c.connect(1, late);
+            settle(&mut c);
+            assert_eq!(c.people[late].replica.state(), ReplicaState::Removed, "by a fork");
+            c.unplug(late);
+        }
+        c.connect(0, late);
+        settle(&mut c);
+        for who in [0, 1, late] {
+            c.reconnect(who);
+        }
+        settle(&mut c);
+        c.assert_same(&[0, 1, 2, late]);
+        assert_eq!(c.people[late].replica.state(), ReplicaState::Member);
+        c.post(late, thread, "thank you");
+        c.post(2, thread, "welcome");
+        settle(&mut c);
+        assert!(c.reads(2, "thank you") && c.reads(late, "welcome"));
+        once_for_all(&c, &[0, 1, 2], &["since"]);
+    }
+}
+
 #[test]
 fn i4_two_copies_of_one_home_each_move_on_to_a_device_of_their_own() {
     let mut c = Community::with_members(103, 3);

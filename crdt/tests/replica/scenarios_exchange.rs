@@ -71,12 +71,24 @@ fn scenario_43_who_is_served_last_months_group_can_tell_by_what_others_have_seen
     // The same hint stands in a new invite (J1) and in every greeting (S2).
     let code = c.invite(0, Rank::Member, 1, true);
     assert!(code.seen.count > stale.count);
+    // Whoever serves what person 3 had and the post alone, as a keeper could, is found out.
+    assert!(c.people[3].replica.seen_further().is_empty(), "nothing has come yet");
+    let log = c.people[1].replica.device();
+    let theirs = c.people[1].replica.set().log(&log).unwrap();
+    let (from, _) = c.people[3].replica.set().log(&log).unwrap().heads().last().copied().unwrap();
+    let lacking: Vec<EntryId> = theirs.between(from + 1, u64::MAX).map(|(id, _)| id).collect();
+    for id in lacking {
+        let run = stored(&c, 1, id);
+        gossip(&mut c, 3, 1, run);
+    }
+    assert_eq!(c.people[3].replica.seen_further(), [c.member(1)].into(), "it is stale");
     // It is a hint and no rule: whoever is behind catches up from anyone who is not.
     c.connect(1, 3);
     c.settle();
     c.connect(0, 3);
     c.settle();
     c.assert_same(&[0, 1, 3]);
+    assert!((0..4).all(|who| who == 2 || c.people[who].replica.seen_further().is_empty()));
     assert_eq!(c.people[3].replica.set().seen(), c.people[0].replica.set().seen());
 }
 

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_crdt::codec::{Bytes, List};
 use cairn_crdt::crypto::signing::Signature;
-use cairn_crdt::id::{DocumentId, EntryId, EpochId, GroupId, RequestId};
+use cairn_crdt::id::{DocumentId, EntryId, EpochId, GroupId, RecordId, RequestId, TransportKey};
 use cairn_crdt::log::entry::{Header, Sealing};
 use cairn_crdt::log::run::{Entry, Run};
 use cairn_crdt::log::set::Slot;
 use cairn_crdt::replica::effect::{PostRow, Row, Serve, Write};
 use cairn_crdt::replica::input::{Load, Stored};
+use cairn_crdt::replica::keepers::KeeperSnapshot;
 use cairn_crdt::replica::snapshot::{Snapshot, SnapshotContent, SnapshotEntry};
 use cairn_crdt::sync::message::{Message, PayloadOf};
 use cairn_crdt::time::Timestamp;
@@ -26,6 +27,8 @@ pub struct Kept {
     pub envelope: Option<Vec<u8>>,
 }
 
+type Records = BTreeMap<RecordId, Vec<u8>>;
+
 #[derive(Clone, Default)]
 pub struct Store {
     pub persona: Vec<u8>,
@@ -35,6 +38,7 @@ pub struct Store {
     pub stale: BTreeSet<DocumentId>,
     epochs: BTreeMap<EpochId, Zeroizing<[u8; 32]>>,
     receipts: BTreeMap<cairn_crdt::id::DeviceId, Vec<u8>>,
+    keepers: BTreeMap<TransportKey, (Vec<u8>, Records)>,
 }
 
 impl Store {
@@ -89,6 +93,18 @@ impl Store {
                 Write::Receipt { bytes, device } => {
                     self.receipts.insert(device, bytes);
                 }
+                Write::Keeper { keeper, memory } => {
+                    self.keepers.entry(keeper).or_default().0 = memory.to_vec();
+                }
+                Write::Record { keeper, record, kept } => {
+                    self.keepers.entry(keeper).or_default().1.insert(record, kept);
+                }
+                Write::ForgetRecord { keeper, record } => {
+                    self.keepers.entry(keeper).or_default().1.remove(&record);
+                }
+                Write::ForgetKeeper { keeper } => {
+                    self.keepers.remove(&keeper);
+                }
                 Write::Stale(documents) => self.stale.extend(documents),
                 Write::Row(Row::Gone(document)) => {
                     self.stale.remove(&document);
@@ -128,18 +144,7 @@ impl Store {
     pub fn serve(&self, serve: Serve) -> Vec<Message> {
         match serve {
             Serve::Runs { entries, content } => {
-                let entries: Vec<Entry> = entries
-                    .into_iter()
-                    .map(|id| {
-                        let kept = &self.entries[&id];
-                        Entry {
-                            id,
-                            header: kept.header.clone(),
-                            payload: kept.payload.clone(),
-                            signature: kept.signature,
-                        }
-                    })
-                    .collect();
+                let entries = self.read(&entries);
                 let mut rest = entries.as_slice();
                 let mut messages = Vec::new();
                 while let Some((run, taken)) = Run::first_of(rest, content) {
@@ -205,7 +210,34 @@ impl Store {
             epochs: self.epochs.iter().map(|(id, secret)| (*id, secret.clone())).collect(),
             requests: self.requests.values().map(|(bytes, _)| bytes.clone()).collect(),
             receipts: self.receipts.values().cloned().collect(),
+            keepers: self.keeper_snapshots(),
         }
+    }
+
+    fn keeper_snapshots(&self) -> Vec<KeeperSnapshot> {
+        let snapshot =
+            |(keeper, (memory, records)): (&TransportKey, &(Vec<u8>, BTreeMap<_, _>))| {
+                KeeperSnapshot {
+                    keeper: *keeper,
+                    memory: Zeroizing::new(memory.clone()),
+                    records: records.clone().into_iter().collect(),
+                }
+            };
+        self.keepers.iter().map(snapshot).collect()
+    }
+
+    /// Entries as a store gives them for runs.
+    pub fn read(&self, ids: &[EntryId]) -> Vec<Entry> {
+        let entry = |id: &EntryId| {
+            let kept = self.entries.get(id)?;
+            Some(Entry {
+                id: *id,
+                header: kept.header.clone(),
+                payload: kept.payload.clone(),
+                signature: kept.signature,
+            })
+        };
+        ids.iter().filter_map(entry).collect()
     }
 
     pub fn posts(&self) -> Vec<&PostRow> {

@@ -10,7 +10,9 @@ use cairn_crdt::log::frontier::{Frontier, FrontierDigest};
 use cairn_crdt::log::run::Run;
 use cairn_crdt::replica::ReplicaState;
 use cairn_crdt::replica::effect::{Effect, Event, Verdict};
-use cairn_crdt::replica::input::{Command, GossipToken, Input, Protocol, SessionEvent, SessionId};
+use cairn_crdt::replica::input::{
+    Command, GossipToken, Input, Protocol, SessionEvent, SessionId, Timer,
+};
 use cairn_crdt::sync::message::{
     Admittance, Message, Passport, Range, Receipt, Refusal, SYNC_VERSION, Want,
 };
@@ -323,4 +325,30 @@ fn s1_a_stranger_that_keeps_talking_gets_no_more_time_for_it() {
     }
     // The stream is over: what would have been out of order on it is said to nobody.
     assert!(!caller.say(&mut c, &Message::Done { all: true }).disconnected);
+}
+
+#[test]
+fn s1_a_stranger_who_only_connects_keeps_nobody_awake() {
+    let mut c = Community::with_members(170, 2);
+    let thread = c.thread(0, "Evening", "hello");
+    c.settle();
+    let peer = TransportKey::from_bytes([9; 32]);
+    let next = |c: &mut Community, input: Input| {
+        let effects = c.people[0].replica.handle(c.now, &mut c.rng, input);
+        let timers = effects.iter().filter_map(|effect| match effect {
+            Effect::Timer { at, .. } => Some(*at),
+            _ => None,
+        });
+        let next = timers.max();
+        c.perform(0, effects);
+        next
+    };
+    next(&mut c, Input::Connected { peer });
+    c.post(0, thread, "stirs");
+    // The members are asked whether it came; after that there is nothing to do for a while.
+    for _ in 0..4 {
+        c.now = c.now.after(2_000);
+        let at = next(&mut c, Input::Timer(Timer::Tick)).unwrap();
+        assert!(at >= c.now.after(1_000), "awake again after {}", at.since(c.now));
+    }
 }

@@ -237,6 +237,9 @@ impl World {
             // Where to look for others is the plan's choice.
             Effect::Seek { .. } | Effect::Forget { .. } => {}
             Effect::Persist(_)
+            | Effect::Keeper { .. }
+            | Effect::Tell { .. }
+            | Effect::LookFor { .. }
             | Effect::Load(_)
             | Effect::Timer { .. }
             | Effect::Reply { .. }

@@ -4,5 +4,6 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 mod author;
+mod logs;
 mod runs;
 mod set;

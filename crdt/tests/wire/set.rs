@@ -8,7 +8,7 @@ use cairn_crdt::log::entry::{Control, Header, Kind, Seen};
 use cairn_crdt::log::frontier::Frontier;
 use cairn_crdt::log::parked::{Awaited, Parked};
 use cairn_crdt::log::run::{Entry, Run};
-use cairn_crdt::log::set::{EntryRefused, Inserted, LogSet};
+use cairn_crdt::log::set::{EntryRefused, Inserted, Log, LogSet};
 
 use crate::author::{Author, GRANT, device, gather, hide, log, sealed, signed, verified};
 
@@ -19,6 +19,8 @@ fn l1_seen_is_a_count_and_a_sum_in_no_order() {
     let back = ids.iter().rev().fold(Seen::default(), |seen, id| seen.with(*id));
     assert_eq!((forth, forth.count), (back, 5));
     let set = gather(log().group, log().entries);
+    assert!(LogSet::new(log().group).is_empty() && !set.is_empty());
+    assert!(Log::default().is_empty() && set.logs().values().all(|log| !log.is_empty()));
     let own = set.control().keys().fold(Seen::default(), |seen, id| seen.with(*id));
     assert_eq!(set.seen(), own);
 }

@@ -187,6 +187,26 @@ pub enum Request {
     Export {
         group: String,
     },
+    /// Packs a bundle into a file of the node's folder; whoever asks takes it away.
+    BundleWrite {
+        group: String,
+    },
+    /// Reads a bundle from a file that the node can open.
+    BundleRead {
+        group: String,
+        file: String,
+    },
+    KeeperAdd {
+        group: String,
+        code: String,
+    },
+    Keepers {
+        group: String,
+    },
+    KeeperRemove {
+        group: String,
+        keeper: String,
+    },
     Sync {
         group: String,
         wait: bool,

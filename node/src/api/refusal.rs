@@ -83,6 +83,7 @@ impl From<Refused> for ApiError {
             Refused::NotAllowed { .. }
             | Refused::NotAMember { .. }
             | Refused::UpdateNeeded
+            | Refused::SignedAnother(_)
             | Refused::Conflict(_) => "refused",
         };
         Self::new(kind, refused.to_string())

@@ -1,6 +1,8 @@
 //! From a question of the API to its answer: at once from the rows of the store, or by way of a
 //! command to the replica.
 
+use std::path::PathBuf;
+
 use cairn_crdt::id::{EntryId, GroupId, MemberId};
 use cairn_crdt::replica::effect::Reply;
 use cairn_crdt::replica::input::Command;
@@ -20,6 +22,7 @@ mod council;
 mod doctor;
 pub(super) mod groups;
 mod import;
+mod keepers;
 mod members;
 mod moderation;
 pub(super) mod network;
@@ -53,6 +56,10 @@ pub(super) enum Then {
     Admitted(Option<MemberId>),
     /// The threads of an import of so many posts.
     Imported(usize),
+    /// What was packed, in this folder, at this time.
+    Bundle(Timestamp, PathBuf),
+    /// The act of the council for the next to sign: what it does, and how many have to sign.
+    Draft { does: String, threshold: Option<u8> },
     /// Nothing.
     Done,
 }
@@ -249,6 +256,24 @@ impl Driver {
                 Ask(group, Command::Import { posts }, Then::Imported(count))
             }
             Request::Export { group } => Now(import::export(&self.inside(now, &group)?)?),
+            Request::BundleWrite { group } => {
+                let group = self.inside(now, &group)?.group;
+                Ask(group, Command::Bundle, Then::Bundle(now, self.home.clone()))
+            }
+            Request::BundleRead { group, file } => {
+                let group = self.inside(now, &group)?.group;
+                Now(self.read_bundle(now, group, &file)?)
+            }
+            Request::KeeperAdd { group, code } => {
+                let group = self.inside(now, &group)?.group;
+                let command = keepers::add(self.connections.is_some(), &code)?;
+                Ask(group, command, Then::Entry)
+            }
+            Request::Keepers { group } => Now(keepers::list(&self.inside(now, &group)?)),
+            Request::KeeperRemove { group, keeper } => {
+                let view = self.inside(now, &group)?;
+                Ask(view.group, keepers::remove(&view, &keeper)?, Then::Entry)
+            }
             Request::Peers { group } => Now(network::peers(&self.view(now, &group)?)?),
             Request::Sync { group, wait } => {
                 let view = self.inside(now, &group)?;
@@ -334,6 +359,10 @@ impl Then {
             (Self::Invite, Reply::Invite(code)) => {
                 json!({ "code": persona.with_contact(desk, *code).to_text() })
             }
+            (Self::Bundle(now, home), Reply::Bundle(bundle)) => {
+                let store = (desk.store.as_ref(), persona.group);
+                super::bundle::write(now, &home, store, &bundle)?
+            }
             (Self::Admitted(member), _) => {
                 json!({ "member": member.map(|member| member.to_string()) })
             }
@@ -347,9 +376,19 @@ impl Then {
                 }
                 json!({ "threads": threads, "posts": count })
             }
+            (Self::Draft { does, threshold }, Reply::Draft(draft)) => {
+                council::handed_on(&draft, &does, threshold)
+            }
             (_, Reply::Entry(entry)) => json!({ "entry": entry.to_string() }),
             (_, Reply::Document(document)) => json!({ "document": document.to_string() }),
-            (_, Reply::Documents(_) | Reply::Done | Reply::Invite(_)) => json!({}),
+            (
+                _,
+                Reply::Documents(_)
+                | Reply::Done
+                | Reply::Invite(_)
+                | Reply::Draft(_)
+                | Reply::Bundle(_),
+            ) => json!({}),
         })
     }
 }

@@ -1,10 +1,11 @@
 //! All that reaches the driver.
 
-use cairn_crdt::id::GroupId;
+use cairn_crdt::id::{GroupId, TransportKey};
 use tokio::sync::oneshot;
 
 use crate::api::command::{Answer, ApiError, Request};
-use crate::network::NetworkEvent;
+use crate::keeper::client::ClientEvent;
+use crate::network::{FindingEvent, NetworkEvent};
 
 /// Where an answer goes. Whoever no longer waits for it costs nothing.
 pub type Answering = oneshot::Sender<Result<Answer, ApiError>>;
@@ -31,6 +32,26 @@ pub enum Incoming {
         network: NetworkId,
         /// What.
         event: NetworkEvent,
+    },
+    /// A client of one of a persona's keepers says something.
+    Keeper {
+        /// The persona's group.
+        group: GroupId,
+        /// Which keeper.
+        keeper: TransportKey,
+        /// Which of its clients.
+        client: NetworkId,
+        /// What.
+        event: ClientEvent,
+    },
+    /// Something was found.
+    Finding {
+        /// The persona's group.
+        group: GroupId,
+        /// By which finding.
+        finding: NetworkId,
+        /// What.
+        event: FindingEvent,
     },
     /// The network of a persona has stopped by itself.
     NetworkEnded {

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::incoming::NetworkId;
 use super::outgoing::{Next, Outgoing};
-use crate::network::NetworkCommand;
+use crate::network::{NetworkCommand, Reachability};
 use crate::storage::Store;
 
 /// Commands that wait, from which on own entries are no longer gossiped: streams bring them (S2).
@@ -42,6 +42,10 @@ pub(super) struct Link {
     pub(super) streams: BTreeMap<SessionId, Stream>,
     /// Peers with a connection.
     pub(super) connected: BTreeSet<TransportKey>,
+    /// Those of them that are reached through a relay only.
+    pub(super) relayed: BTreeSet<TransportKey>,
+    /// How others reach this node.
+    pub(super) reachability: Reachability,
     /// Peers that could not be reached lately.
     pub(super) unreachable: BTreeSet<TransportKey>,
     /// Where others may reach this node, as binary multiaddrs.

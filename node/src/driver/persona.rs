@@ -10,17 +10,20 @@ use cairn_crdt::capability::invite::{Code, Contact};
 use cairn_crdt::codec::{Bytes, List};
 use cairn_crdt::id::{GroupId, TransportKey};
 use cairn_crdt::limits;
+use cairn_crdt::replica::bundles::Unpacked;
 use cairn_crdt::replica::effect::{Effect, Event, Write};
-use cairn_crdt::replica::input::{Input, SessionEvent, SessionId};
+use cairn_crdt::replica::input::{Input, KeeperEvent, SessionEvent, SessionId};
 use cairn_crdt::replica::{Replica, ReplicaState};
 use cairn_crdt::time::Timestamp;
 
 use super::desk::Desk;
+use super::finding::Found;
+use super::keepers::Keepers;
 use super::link::Link;
 use super::timers::Wake;
 use crate::api::command::ApiError;
 use crate::config;
-use crate::network::NetworkCommand;
+use crate::network::{FindingCommand, NetworkCommand};
 use crate::storage::{MEMBER_SETTING, StorageError};
 
 /// Writes that are collected before they are brought to disk in one transaction.
@@ -41,6 +44,12 @@ pub(super) struct Persona {
     replica: Option<Replica>,
     /// Its network.
     pub(super) link: Link,
+    /// Its keepers.
+    pub(super) keepers: Keepers,
+    /// Where its members are told and looked for.
+    pub(super) found: Found,
+    /// What became of the records of a bundle that were given last.
+    pub(super) unpacked: Option<Unpacked>,
     inputs: VecDeque<Input>,
     writes: Vec<Write>,
     effects: Vec<Effect>,
@@ -55,6 +64,9 @@ impl Persona {
             group,
             replica: None,
             link: Link::default(),
+            keepers: Keepers::default(),
+            found: Found::default(),
+            unpacked: None,
             inputs: VecDeque::new(),
             writes: Vec::new(),
             effects: Vec::new(),
@@ -106,6 +118,8 @@ impl Persona {
         }
         let connected = self.link.connected.iter().copied();
         self.inputs.extend(connected.map(|peer| Input::Connected { peer }));
+        let keepers = self.keepers.up();
+        self.inputs.extend(keepers.map(|keeper| Input::Keeper { keeper, event: KeeperEvent::Up }));
         Ok(())
     }
 
@@ -219,6 +233,7 @@ impl Persona {
         self.effects.clear();
         self.moved = false;
         self.link.quiet();
+        self.keepers.quiet();
         desk.timers.forget(self.group);
         desk.timers.set(self.group, Wake::Reopen, now.after(REST_MILLIS));
         desk.fail_all(self.group, error);
@@ -254,6 +269,22 @@ impl Persona {
                 self.link.send(NetworkCommand::Forget { peer });
             }
             Effect::Disconnect { peer } => self.link.send(NetworkCommand::Disconnect { peer }),
+            Effect::Tell { key, value } => self.found.send(FindingCommand::Publish { key, value }),
+            Effect::LookFor { key } => self.found.send(FindingCommand::Look { key }),
+            Effect::Keeper { keeper, ask } => {
+                let store = (desk.store.as_ref(), self.group);
+                match self.keepers.ask(now, store, keeper, ask) {
+                    Ok(Some(event)) => self.give(Input::Keeper { keeper, event }),
+                    Ok(None) => {}
+                    Err(error) => {
+                        tracing::error!(%error, "entries could not be read for a keeper");
+                        self.give(Input::Keeper {
+                            keeper,
+                            event: KeeperEvent::Deposited(Vec::new()),
+                        });
+                    }
+                }
+            }
             Effect::Publish(entry) => self.link.send(NetworkCommand::Publish(entry)),
             Effect::Verdict { token, verdict } => self.link.verdict(token, verdict),
             Effect::Identity => self.moved = true,
@@ -275,6 +306,7 @@ impl Persona {
             Event::Misbehaved { rule } => {
                 tracing::warn!(rule, "a peer sent what can never be good; it was dropped");
             }
+            Event::Unpacked(unpacked) => self.unpacked = Some(unpacked),
             Event::Standing { .. }
             | Event::Documents(_)
             | Event::Authority

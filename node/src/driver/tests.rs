@@ -46,6 +46,20 @@ impl Networks for Wires {
         self.ends.lock().unwrap().insert(group, (id, commands));
         Ok(sender)
     }
+
+    fn keeper(
+        &mut self,
+        _: NetworkId,
+        _: GroupId,
+        _: TransportKey,
+        _: Vec<Vec<u8>>,
+    ) -> mpsc::Sender<Ask> {
+        mpsc::channel(1).0
+    }
+
+    fn finding(&mut self, _: NetworkId, _: GroupId) -> mpsc::Sender<FindingCommand> {
+        mpsc::channel(1).0
+    }
 }
 
 /// A node without a runtime: time passes when told.
@@ -66,7 +80,8 @@ impl Node {
     fn open(store: SharedStore, seed: u8, now: Timestamp) -> Self {
         let ends = Ends::default();
         let networks = Box::new(Wires { ends: ends.clone(), taken: 0 });
-        let connections = Connections { networks, listen: Vec::new(), usual: true };
+        let connections =
+            Connections { networks, listen: Vec::new(), usual: true, way: Way::default() };
         let rng = ChaCha20Rng::seed_from_u64(u64::from(seed) + now.as_millis());
         let boxed = Box::new(store.clone());
         let driver = Driver::open(now, PathBuf::from("/"), boxed, rng, Some(connections)).unwrap();
@@ -238,7 +253,8 @@ fn a_taken_address_is_told_in_a_sentence_or_done_without() {
     let open = |usual: bool, taken: usize| {
         let ends = Ends::default();
         let networks = Box::new(Wires { ends: ends.clone(), taken });
-        let connections = Connections { networks, listen: listen.clone(), usual };
+        let connections =
+            Connections { networks, listen: listen.clone(), usual, way: Way::default() };
         let rng = ChaCha20Rng::seed_from_u64(1);
         let store = Box::new(store.clone());
         let now = Timestamp::from_millis(1_800_000_000_000);

@@ -70,9 +70,7 @@ pub enum Access {
     Mailbox {
         /// Which.
         mailbox: MailboxId,
-        /// Whose access key is held.
-        generation: Generation,
-        /// That key.
+        /// An access key of it.
         key: SigningKey,
     },
     /// A drop-box; the key is that of its invite.
@@ -340,7 +338,13 @@ impl KeeperClient {
             talk::Over::Stopped => return Next::Stop,
             talk::Over::Lost => "the connection to the keeper was lost".to_owned(),
             talk::Over::Silent => "the keeper did not answer in time".to_owned(),
-            talk::Over::Lied(lie) => format!("the keeper has lied: {lie}"),
+            talk::Over::Lied(lie) => {
+                if matches!(lie, Lie::SetBack | Lie::Swapped) {
+                    // Whoever asks has noticed, and begins with it anew.
+                    self.config.seen = None;
+                }
+                format!("the keeper has lied: {lie}")
+            }
         };
         self.tell(ClientEvent::Down { why }).await
     }

@@ -132,9 +132,7 @@ impl Rules<'_> {
             KeeperRequest::Create { secret, owner, access, control } => {
                 self.create(secret, *owner, *access, *control, fresh)
             }
-            KeeperRequest::Open { mailbox, generation, proof } => {
-                self.open(*mailbox, *generation, proof)
-            }
+            KeeperRequest::Open { mailbox, access, proof } => self.open(*mailbox, *access, proof),
             KeeperRequest::Put(records) => self.put(records.as_slice()),
             KeeperRequest::Get { after, bytes } => self.get(*after, *bytes),
             KeeperRequest::Watch { .. } => self.newest(),

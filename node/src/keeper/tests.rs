@@ -11,9 +11,9 @@ use cairn_crdt::codec::{Bytes, List};
 use cairn_crdt::crypto::signing::SigningKey;
 use cairn_crdt::id::{AccessKey, ControlKey, DropBoxId, MailboxId};
 use cairn_crdt::limits::KEEPER_MESSAGE_BYTES;
+use cairn_crdt::mailbox::Cursor;
 use cairn_crdt::mailbox::access::Meeting;
 use cairn_crdt::mailbox::message::{KeeperReply, KeeperRequest, NewRecord, Putting};
-use cairn_crdt::mailbox::{Cursor, Generation};
 use cairn_crdt::time::Timestamp;
 
 use super::desk::{Desk, Shared, Watched};
@@ -86,7 +86,8 @@ fn made() -> KeeperRequest {
 
 fn open(meeting: &Meeting) -> KeeperRequest {
     let proof = meeting.prove_access(&key(2), mailbox());
-    KeeperRequest::Open { mailbox: mailbox(), generation: Generation(1), proof }
+    let access = AccessKey::from_bytes(key(2).verifying_key());
+    KeeperRequest::Open { mailbox: mailbox(), access, proof }
 }
 
 fn record(number: u8, size: usize) -> NewRecord {
@@ -206,9 +207,8 @@ async fn m3_one_connection_that_asks_too_much_is_put_off() {
     assert!(matches!(other.ask(&put(&[1], 8000)).await, KeeperReply::Put(_)));
     let get = KeeperRequest::Get { after: Cursor::START, bytes: u32::MAX };
     let mut third = Raw::connect(&house, 61).await;
-    let proof = third.meeting.prove_access(&key(2), mailbox());
-    let generation = Generation(1);
-    third.ask(&KeeperRequest::Open { mailbox: mailbox(), generation, proof }).await;
+    let opening = self::open(&third.meeting);
+    third.ask(&opening).await;
     assert!(matches!(third.ask(&get).await, KeeperReply::Records { .. }));
     assert!(matches!(third.ask(&get).await, KeeperReply::Later { millis: 1.. }));
 }

@@ -1,4 +1,5 @@
-//! Where peers may be reached: what the driver, identify and the local network say of it.
+//! Where peers may be reached: what the driver, identify and the local network say of it, and which
+//! of that can be dialled.
 
 use cairn_crdt::limits;
 use libp2p::multiaddr::Protocol;
@@ -13,8 +14,9 @@ pub(super) fn read(bytes: &[u8], peer: &PeerId) -> Option<Multiaddr> {
     of_peer(Multiaddr::try_from(bytes.to_vec()).ok()?, peer)
 }
 
-/// The address without the peer's name at its end; `None` if it names another peer or none can be
-/// reached there.
+/// The address without the peer's name at its end; `None` if it names another peer, none can be
+/// reached there, or a name would have to be looked up. Only a relay may stand at a name: it is
+/// entered if it is a keeper of this node's own, which has been looked up or reached already.
 pub(super) fn of_peer(mut address: Multiaddr, peer: &PeerId) -> Option<Multiaddr> {
     if let Some(Protocol::P2p(named)) = address.iter().last() {
         if named != *peer {
@@ -23,12 +25,73 @@ pub(super) fn of_peer(mut address: Multiaddr, peer: &PeerId) -> Option<Multiaddr
         address.pop();
     }
     let long = address.as_ref().len() > limits::ADDRESS_BYTES;
-    let vague = match address.iter().next() {
-        Some(Protocol::Ip4(ip)) => ip.is_unspecified(),
-        Some(Protocol::Ip6(ip)) => ip.is_unspecified(),
-        _ => true,
+    let fit = leads_somewhere(&address) || (is_relayed(&address) && leads_by_name(&address));
+    (!long && fit).then_some(address)
+}
+
+/// Whether these are the address and port of a machine, and perhaps a relay there.
+fn leads_somewhere(address: &Multiaddr) -> bool {
+    let mut parts = address.iter();
+    let host = match parts.next() {
+        Some(Protocol::Ip4(ip)) => !ip.is_unspecified(),
+        Some(Protocol::Ip6(ip)) => !ip.is_unspecified(),
+        _ => false,
     };
-    (!long && !vague).then_some(address)
+    host && is_port(parts)
+}
+
+/// The same at a machine's name.
+fn leads_by_name(address: &Multiaddr) -> bool {
+    let mut parts = address.iter();
+    let host =
+        matches!(parts.next(), Some(Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_)));
+    host && is_port(parts)
+}
+
+/// Whether what stands behind a host is a port, and perhaps a relay there.
+fn is_port<'a>(mut parts: impl Iterator<Item = Protocol<'a>>) -> bool {
+    let port = match parts.next() {
+        Some(Protocol::Tcp(_)) => true,
+        Some(Protocol::Udp(_)) => parts.next() == Some(Protocol::QuicV1),
+        _ => false,
+    };
+    let relay = match (parts.next(), parts.next()) {
+        (None, None) => true,
+        (Some(Protocol::P2p(_)), Some(Protocol::P2pCircuit)) => parts.next().is_none(),
+        _ => false,
+    };
+    port && relay
+}
+
+/// The address of a keeper, as an operator wrote it: it may begin with a name. Without the keeper's
+/// own name at its end; `None` if it leads nowhere, or is a circuit.
+pub(super) fn of_keeper(mut address: Multiaddr, keeper: &PeerId) -> Option<Multiaddr> {
+    if let Some(Protocol::P2p(named)) = address.iter().last() {
+        if named != *keeper {
+            return None;
+        }
+        address.pop();
+    }
+    let leads = leads_somewhere(&address) || leads_by_name(&address);
+    (leads && !is_relayed(&address)).then_some(address)
+}
+
+/// Whether an address is a circuit of a relay.
+pub(super) fn is_relayed(address: &Multiaddr) -> bool {
+    address.iter().any(|part| part == Protocol::P2pCircuit)
+}
+
+/// The relay of a circuit.
+pub(super) fn relay_of(address: &Multiaddr) -> Option<PeerId> {
+    let mut before = None;
+    for part in address {
+        match part {
+            Protocol::P2p(peer) => before = Some(peer),
+            Protocol::P2pCircuit => return before,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Whether an address is of this machine only. What a peer says of itself must not make this node
@@ -37,6 +100,27 @@ pub(super) fn is_loopback(address: &Multiaddr) -> bool {
     match address.iter().next() {
         Some(Protocol::Ip4(ip)) => ip.is_loopback(),
         Some(Protocol::Ip6(ip)) => ip.is_loopback(),
+        _ => false,
+    }
+}
+
+/// Whether an address is one that can be called from another network.
+pub(super) fn is_outside(address: &Multiaddr) -> bool {
+    match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => {
+            let shared = matches!(ip.octets(), [100, 64..=127, ..]);
+            !(ip.is_loopback()
+                || ip.is_private()
+                || ip.is_link_local()
+                || ip.is_unspecified()
+                || shared)
+        }
+        Some(Protocol::Ip6(ip)) => {
+            !(ip.is_loopback()
+                || ip.is_unique_local()
+                || ip.is_unicast_link_local()
+                || ip.is_unspecified())
+        }
         _ => false,
     }
 }
@@ -57,5 +141,56 @@ mod tests {
         assert_eq!(read(&nowhere.to_vec(), &peer), None);
         assert_eq!(read(&[0xff; 9], &peer), None);
         assert_eq!(read(&vec![4; limits::ADDRESS_BYTES + 1], &peer), None);
+    }
+
+    #[test]
+    fn a_peer_is_at_an_address_or_at_a_circuit_and_never_itself_at_a_name() {
+        let (peer, relay) = (PeerId::random(), PeerId::random());
+        let kept = |text: &str| of_peer(text.parse().unwrap(), &peer).is_some();
+        assert!(kept("/ip6/2001:db8::1/udp/1/quic-v1"));
+        assert!(kept(&format!("/ip4/192.0.2.1/tcp/1/p2p/{relay}/p2p-circuit")));
+        assert!(kept(&format!("/ip4/192.0.2.1/tcp/1/p2p/{relay}/p2p-circuit/p2p/{peer}")));
+        assert!(kept(&format!("/dns4/keeper.example/tcp/1/p2p/{relay}/p2p-circuit")));
+        for text in [
+            "/dns4/tracker.example/tcp/1".to_owned(),
+            format!("/ip4/192.0.2.1/tcp/1/p2p/{relay}/p2p-circuit/p2p/{relay}/p2p-circuit"),
+            "/ip4/192.0.2.1/tcp/1/ws".to_owned(),
+            "/ip4/192.0.2.1/udp/1".to_owned(),
+            "/ip4/192.0.2.1".to_owned(),
+            "/p2p-circuit".to_owned(),
+        ] {
+            assert!(!kept(&text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_keeper_may_have_a_name_but_no_relay_before_it() {
+        let (keeper, other) = (PeerId::random(), PeerId::random());
+        let kept = |text: &str| of_keeper(text.parse().unwrap(), &keeper).map(|a| a.to_string());
+        let name = "/dns4/keeper.example/tcp/4001";
+        assert_eq!(kept(name).as_deref(), Some(name));
+        assert_eq!(kept(&format!("{name}/p2p/{keeper}")).as_deref(), Some(name));
+        assert_eq!(kept(&format!("{name}/p2p/{other}")), None);
+        assert_eq!(kept(&format!("{name}/p2p/{other}/p2p-circuit")), None);
+        assert_eq!(kept(&format!("/ip4/192.0.2.1/tcp/1/p2p/{other}/p2p-circuit")), None);
+        assert_eq!(kept("/dns4/keeper.example"), None);
+    }
+
+    #[test]
+    fn outside_is_what_another_network_can_call() {
+        let outside = |text: &str| is_outside(&text.parse().unwrap());
+        assert!(outside("/ip4/203.0.113.7/tcp/1") && outside("/ip6/2001:db8::1/tcp/1"));
+        for near in ["/ip4/10.0.0.1/tcp/1", "/ip4/100.64.1.1/tcp/1", "/ip4/127.0.0.1/tcp/1"] {
+            assert!(!outside(near), "{near}");
+        }
+        assert!(!outside("/ip6/fe80::1/tcp/1") && !outside("/ip6/fd00::1/tcp/1"));
+    }
+
+    #[test]
+    fn the_relay_of_a_circuit_is_the_peer_before_it() {
+        let (relay, peer) = (PeerId::random(), PeerId::random());
+        let circuit = format!("/ip4/192.0.2.1/tcp/1/p2p/{relay}/p2p-circuit/p2p/{peer}");
+        assert_eq!(relay_of(&circuit.parse().unwrap()), Some(relay));
+        assert_eq!(relay_of(&format!("/ip4/192.0.2.1/tcp/1/p2p/{peer}").parse().unwrap()), None);
     }
 }

@@ -3,24 +3,34 @@
 //! Commands are always taken. What the network brings is taken only while the driver keeps up.
 
 mod arrivals;
+mod outward;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use cairn_crdt::id::TransportKey;
 use cairn_crdt::replica::input::{GossipToken, Protocol, SessionId};
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use libp2p::gossipsub::MessageId;
-use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::{Multiaddr, PeerId, Swarm};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::behaviour::Behaviour;
 use super::framing::Report;
+use super::guard::Guard;
+use super::keepers::Keepers;
+use super::nearby::Nearby;
+use super::reachability::Reachability;
 use super::reconnect::Reconnect;
 use super::sessions::Sessions;
-use super::transport::{self, peer_of};
+use super::socks::ProxyHealth;
+use super::swarm::{self, Chance, chance};
+use super::transport::peer_of;
+use super::upgrade::Upgrades;
 use super::{NetworkCommand, NetworkConfig, NetworkError, NetworkEvent, discovery, policy};
+use crate::config::Way;
 
 /// All that one persona's network holds.
 pub(super) struct EventLoop {
@@ -31,7 +41,25 @@ pub(super) struct EventLoop {
     outbox: VecDeque<NetworkEvent>,
     sessions: Sessions,
     reconnect: Reconnect,
+    way: Way,
+    proxy: ProxyHealth,
+    guard: Guard,
+    keepers: Keepers,
+    /// Names of keepers that are being looked up.
+    lookups: FuturesUnordered<BoxFuture<'static, (PeerId, Vec<Multiaddr>)>>,
+    nearby: Nearby,
     listening: BTreeSet<Multiaddr>,
+    /// Addresses at which the router lets others in.
+    mapped: BTreeSet<Multiaddr>,
+    /// Whether anyone has ever called from another network.
+    was_called: bool,
+    /// Whether a keeper called back in vain.
+    refuted: bool,
+    /// Peers that are reached through relays only.
+    relayed: BTreeSet<PeerId>,
+    upgrades: Upgrades,
+    told_where: Option<BTreeSet<Multiaddr>>,
+    told_reachability: Option<Reachability>,
     verdicts: BTreeMap<GossipToken, (MessageId, PeerId)>,
     next_token: u64,
 }
@@ -50,14 +78,28 @@ impl EventLoop {
         commands: mpsc::Receiver<NetworkCommand>,
         events: mpsc::Sender<NetworkEvent>,
     ) -> Result<Self, NetworkError> {
+        let (proxy, guard) = (ProxyHealth::default(), Guard::new(config.way.circuits_only()));
         Ok(Self {
-            swarm: transport::swarm(&config)?,
+            swarm: swarm::swarm(&config, proxy.clone(), guard.clone())?,
             commands,
             events,
             outbox: VecDeque::new(),
             sessions: Sessions::new(),
-            reconnect: Reconnect::new(config.jitter),
+            reconnect: Reconnect::new(chance(config.jitter, Chance::Pauses)),
+            way: config.way,
+            proxy,
+            guard,
+            keepers: Keepers::new(chance(config.jitter, Chance::Keepers)),
+            lookups: FuturesUnordered::new(),
+            nearby: Nearby::default(),
             listening: BTreeSet::new(),
+            mapped: BTreeSet::new(),
+            was_called: false,
+            refuted: false,
+            relayed: BTreeSet::new(),
+            upgrades: Upgrades::new(chance(config.jitter, Chance::Upgrades)),
+            told_where: None,
+            told_reachability: None,
             verdicts: BTreeMap::new(),
             next_token: 0,
         })
@@ -65,13 +107,16 @@ impl EventLoop {
 
     /// Runs until told to stop.
     pub(super) async fn run(mut self) {
+        self.tell_reachability();
         while self.step().await == Next::Continue {}
         self.farewell().await;
     }
 
     async fn step(&mut self) -> Next {
         let keeps_up = self.outbox.len() < policy::EVENTS_WAITING;
-        let wake = self.reconnect.wake();
+        let wakes =
+            [self.reconnect.wake(), self.keepers.wake(Instant::now()), self.upgrades.wake()];
+        let wake = wakes.into_iter().flatten().min();
         let events = self.events.clone();
         tokio::select! {
             command = self.commands.recv() => match command {
@@ -89,9 +134,12 @@ impl EventLoop {
             () = events.closed() => return Next::Stop,
             report = self.sessions.report(), if keeps_up => self.report(report),
             event = self.swarm.select_next_some(), if keeps_up => self.swarm_event(event),
+            Some(found) = self.lookups.next(), if !self.lookups.is_empty() => self.looked_up(found),
             () = until(wake) => {}
         }
+        self.place_orders();
         self.dial_who_is_due();
+        self.upgrade_who_is_due();
         Next::Continue
     }
 
@@ -99,13 +147,13 @@ impl EventLoop {
         match command {
             NetworkCommand::Seek { peer, addresses } => self.seek(&peer, &addresses),
             NetworkCommand::Forget { peer } => {
-                if let Some(peer) = peer_of(&peer) {
+                if let Some(peer) = peer_of(&peer).filter(|peer| !self.keepers.is_one(peer)) {
                     self.reconnect.forget(&peer);
                     self.update_known(peer);
                 }
             }
             NetworkCommand::Disconnect { peer } => {
-                if let Some(peer) = peer_of(&peer) {
+                if let Some(peer) = peer_of(&peer).filter(|peer| !self.keepers.is_one(peer)) {
                     // An error means that there is no connection.
                     let _ = self.swarm.disconnect_peer_id(peer);
                 }
@@ -133,6 +181,7 @@ impl EventLoop {
                     self.update_known(*peer);
                 }
             }
+            NetworkCommand::Keepers(contacts) => self.keepers(&contacts),
             NetworkCommand::Shutdown => return Next::Stop,
         }
         self.dial_who_is_due();
@@ -141,7 +190,7 @@ impl EventLoop {
 
     fn seek(&mut self, key: &TransportKey, addresses: &[Vec<u8>]) {
         let Some(peer) = peer_of(key) else { return };
-        if peer == *self.swarm.local_peer_id() {
+        if peer == *self.swarm.local_peer_id() || self.keepers.is_one(&peer) {
             return;
         }
         let addresses = addresses
@@ -162,10 +211,24 @@ impl EventLoop {
         let behaviour = self.swarm.behaviour_mut();
         let known = sought || behaviour.gossip.members().contains(&peer);
         behaviour.streams.set_known(peer, known);
+        // Keepers are dialled directly as it is.
+        let punched = known && !self.keepers.is_one(&peer);
+        if let Some(punching) = behaviour.punching.as_mut() {
+            punching.set_known(peer, punched);
+        }
+        if known && self.relayed.contains(&peer) {
+            self.upgrades.begin(peer, Instant::now());
+        }
+        if known {
+            for address in self.nearby.of(&peer) {
+                self.found_nearby(peer, address);
+            }
+        }
     }
 
     fn open(&mut self, key: TransportKey, protocol: Protocol) {
-        let opening = peer_of(&key).and_then(|peer| {
+        let peer = peer_of(&key).filter(|peer| !self.keepers.is_one(peer));
+        let opening = peer.and_then(|peer| {
             let known = self.swarm.behaviour().streams.is_known(&peer);
             let opening = self.sessions.begin(peer, protocol, known)?;
             let asked = self.swarm.behaviour_mut().streams.open(opening, peer, protocol);
@@ -182,16 +245,6 @@ impl EventLoop {
     fn dial_who_is_due(&mut self) {
         while let Some((peer, addresses)) = self.reconnect.next(Instant::now()) {
             self.dial(peer, addresses);
-        }
-    }
-
-    fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
-        let dial = DialOpts::peer_id(peer)
-            .condition(PeerCondition::DisconnectedAndNotDialing)
-            .addresses(addresses)
-            .build();
-        if let Err(error) = self.swarm.dial(dial) {
-            self.not_reached(peer, &error);
         }
     }
 

@@ -5,6 +5,8 @@
 //! the connections of members: it cannot send to, or hear from, a peer that it has never heard of.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::future::Future as _;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -22,6 +24,7 @@ use libp2p::swarm::{
     CloseConnection, ConnectionDenied, ConnectionHandler, ConnectionId, FromSwarm,
     NetworkBehaviour, NotifyHandler, ToSwarm,
 };
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::gate::{Gate, GateOrder, Inner};
 use super::{NetworkError, policy};
@@ -66,6 +69,8 @@ pub(super) fn router(topic: [u8; 32]) -> Result<Router, NetworkError> {
 enum Door {
     Closed,
     Open,
+    /// Gossip sends elsewhere; what is under way still comes in.
+    Receding,
     ShutForGood,
 }
 
@@ -80,6 +85,9 @@ pub(super) struct Gated {
     topic: IdentTopic,
     members: BTreeSet<PeerId>,
     links: BTreeMap<PeerId, BTreeMap<ConnectionId, Link>>,
+    /// Doors that are shut at these times; the earliest first.
+    receding: VecDeque<(Instant, PeerId, ConnectionId)>,
+    alarm: Option<Pin<Box<Sleep>>>,
     waiting: VecDeque<ToSwarm<gossipsub::Event, GateOrder>>,
 }
 
@@ -91,6 +99,8 @@ impl Gated {
             topic: named(topic),
             members: BTreeSet::new(),
             links: BTreeMap::new(),
+            receding: VecDeque::new(),
+            alarm: None,
             waiting: VecDeque::new(),
         }
     }
@@ -116,9 +126,7 @@ impl Gated {
             }
         }
         for peer in come {
-            for connection in self.connections(&peer) {
-                self.open(peer, connection);
-            }
+            self.open_best(peer);
         }
     }
 
@@ -148,6 +156,66 @@ impl Gated {
 
     fn link(&mut self, peer: &PeerId, connection: ConnectionId) -> Option<&mut Link> {
         self.links.get_mut(peer)?.get_mut(&connection)
+    }
+
+    /// Opens the doors of a member's connections: of the relayed ones only while none is direct.
+    fn open_best(&mut self, peer: PeerId) {
+        let links = self.links.get(&peer).into_iter().flatten();
+        let (relayed, direct): (Vec<_>, Vec<_>) = links
+            .map(|(connection, link)| (*connection, link.endpoint.is_relayed()))
+            .partition(|(_, relayed)| *relayed);
+        let best = if direct.is_empty() { &relayed } else { &direct };
+        for (connection, _) in best {
+            self.open(peer, *connection);
+        }
+        if !direct.is_empty() {
+            for (connection, _) in &relayed {
+                self.recede(peer, *connection);
+            }
+        }
+    }
+
+    /// From now on gossip sends on another connection of the peer. The door stays open to what the
+    /// peer still sends here, until it has moved too.
+    fn recede(&mut self, peer: PeerId, connection: ConnectionId) {
+        let Some(link) = self.link(&peer, connection) else { return };
+        if link.door != Door::Open {
+            return;
+        }
+        link.door = Door::Receding;
+        self.part(peer, connection);
+        if let Some(at) = Instant::now().checked_add(policy::CHANGING_OVER) {
+            self.receding.push_back((at, peer, connection));
+        }
+    }
+
+    /// Shuts the doors whose time has come.
+    fn shut_receding(&mut self, context: &mut Context<'_>) {
+        while let Some((at, peer, connection)) = self.receding.front().copied() {
+            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(at)));
+            if alarm.as_mut().poll(context).is_pending() {
+                return;
+            }
+            self.alarm = None;
+            self.receding.pop_front();
+            if self.link(&peer, connection).is_some_and(|link| link.door == Door::Receding) {
+                self.shut(peer, connection);
+            }
+        }
+    }
+
+    /// A member whose last open door has closed, while a connection with a shut one is left, is
+    /// let go, to be connected anew.
+    fn close_the_speechless(&mut self, peer: PeerId) {
+        if !self.members.contains(&peer) || self.open_doors(&peer) > 0 {
+            return;
+        }
+        for connection in self.connections(&peer) {
+            self.waiting.push_back(ToSwarm::CloseConnection {
+                peer_id: peer,
+                connection: CloseConnection::One(connection),
+            });
+        }
     }
 
     fn open(&mut self, peer: PeerId, connection: ConnectionId) {
@@ -193,19 +261,24 @@ impl Gated {
     /// Gossip forgets the connection at once, not when it is gone.
     fn shut(&mut self, peer: PeerId, connection: ConnectionId) {
         let Some(link) = self.link(&peer, connection) else { return };
-        let was = std::mem::replace(&mut link.door, Door::ShutForGood);
-        let endpoint = link.endpoint.clone();
-        if was == Door::Open {
-            let remaining_established = self.open_doors(&peer);
-            self.router.on_swarm_event(FromSwarm::ConnectionClosed(ConnectionClosed {
-                peer_id: peer,
-                connection_id: connection,
-                endpoint: &endpoint,
-                cause: None,
-                remaining_established,
-            }));
+        if std::mem::replace(&mut link.door, Door::ShutForGood) == Door::Open {
+            self.part(peer, connection);
         }
         self.tell(peer, connection, GateOrder::Shut);
+    }
+
+    /// Tells gossip that a connection is gone.
+    fn part(&mut self, peer: PeerId, connection: ConnectionId) {
+        let Some(link) = self.link(&peer, connection) else { return };
+        let endpoint = link.endpoint.clone();
+        let remaining_established = self.open_doors(&peer);
+        self.router.on_swarm_event(FromSwarm::ConnectionClosed(ConnectionClosed {
+            peer_id: peer,
+            connection_id: connection,
+            endpoint: &endpoint,
+            cause: None,
+            remaining_established,
+        }));
     }
 
     fn tell(&mut self, peer_id: PeerId, connection: ConnectionId, event: GateOrder) {
@@ -245,7 +318,7 @@ impl NetworkBehaviour for Gated {
                 let link = Link { endpoint: event.endpoint.clone(), door: Door::Closed };
                 self.links.entry(event.peer_id).or_default().insert(event.connection_id, link);
                 if self.members.contains(&event.peer_id) {
-                    self.open(event.peer_id, event.connection_id);
+                    self.open_best(event.peer_id);
                 }
             }
             FromSwarm::ConnectionClosed(event) => {
@@ -256,6 +329,7 @@ impl NetworkBehaviour for Gated {
                         self.links.remove(&event.peer_id);
                     }
                 }
+                self.close_the_speechless(event.peer_id);
             }
             // Gossip needs nothing else: it neither dials nor listens nor scores by address.
             _ => {}
@@ -268,12 +342,14 @@ impl NetworkBehaviour for Gated {
         connection: ConnectionId,
         event: <Inner as ConnectionHandler>::ToBehaviour,
     ) {
-        if self.link(&peer, connection).is_some_and(|link| link.door == Door::Open) {
+        let passes = |link: &mut Link| matches!(link.door, Door::Open | Door::Receding);
+        if self.link(&peer, connection).is_some_and(passes) {
             self.router.on_connection_handler_event(peer, connection, event);
         }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<ToSwarm<gossipsub::Event, GateOrder>> {
+        self.shut_receding(context);
         if let Some(event) = self.waiting.pop_front() {
             return Poll::Ready(event);
         }

@@ -47,7 +47,7 @@ pub(super) const SESSION_QUEUE: usize = 8;
 /// Peers that can be sought at a time.
 pub(super) const SOUGHT_PEERS: usize = cairn_crdt::limits::DEVICES;
 /// Addresses that are kept of one sought peer, from the driver and from the network each.
-pub(super) const PEER_ADDRESSES: usize = cairn_crdt::limits::ADDRESSES;
+pub(crate) const PEER_ADDRESSES: usize = cairn_crdt::limits::ADDRESSES;
 /// The pause after a first failure to connect.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause between two attempts.
@@ -55,6 +55,50 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// A connection that lasted this long was a success: the pauses start anew.
 pub(super) const STEADY: Duration = Duration::from_secs(60);
 
+/// Peers on the local network that are remembered, known or not.
+pub(super) const NEARBY: usize = 64;
+/// Keepers that one persona uses.
+pub(super) const KEEPERS: usize = 8;
+/// Keepers at whose relays a place is reserved while nobody can call directly.
+pub(super) const RESERVATIONS: usize = 2;
+/// Addresses of this node's own, seen by keepers, that are believed and tried.
+pub(super) const OWN_ADDRESSES: usize = 256;
+/// Own addresses that keepers are asked to call back at one time.
+pub(super) const PROBES: usize = 4;
+/// Between two times that keepers are asked to call back at addresses not tried yet.
+pub(super) const PROBE_EVERY: Duration = Duration::from_secs(3);
+/// How long one connection may take to be set up.
+pub(super) const CONNECTING_TIME: Duration = Duration::from_secs(10);
+/// The same through a proxy or a relay: a way through Tor is long.
+pub(super) const PROXIED_TIME: Duration = Duration::from_secs(60);
+/// How long the name of a keeper may take to be looked up.
+pub(super) const NAME_TIME: Duration = Duration::from_secs(10);
+
+/// Records of whereabouts that are put again and again: yesterday's, today's, and two more.
+pub(super) const PUBLISHED: usize = 4;
+/// How long one is put again, and how long keepers are asked to hold it: a day and as much as the
+/// clocks of members may differ.
+pub(super) const PUBLISHED_FOR: Duration = Duration::from_secs(36 * 3600);
+/// Between two times that a record is put, give or take a quarter.
+pub(super) const REPUBLISH: Duration = Duration::from_secs(3 * 3600);
+/// Things that wait to be looked for or put.
+pub(super) const FINDING_JOBS: usize = 256;
+/// Of those done at one time.
+pub(super) const FINDING_QUERIES: usize = 8;
+/// Connections of one burst of finding.
+pub(super) const FINDING_CONNECTIONS: u32 = 32;
+/// How long one thing may be looked for.
+pub(super) const FINDING_TIME: Duration = Duration::from_secs(90);
+/// Different values under one key that are told of.
+pub(super) const FOUND_VALUES: usize = 4;
+/// Bytes of one message of the table.
+pub(super) const FINDING_PACKET: usize = 16 * 1024;
+/// How long a burst waits for more to do.
+pub(super) const BURST_IDLE: Duration = Duration::from_secs(10);
+/// Doublings of the first pause before a relayed peer is dialled anew: some seconds.
+pub(super) const UPGRADE_FIRST: u32 = 2;
+/// How long gossip is still taken from a relayed connection after a direct one is there.
+pub(super) const CHANGING_OVER: Duration = Duration::from_secs(20);
 /// How long a connection to a stranger may carry no stream.
 pub(super) const IDLE_CONNECTION: Duration = Duration::from_secs(30);
 /// How long a peer may be silent on a session, when it is its turn.
@@ -71,8 +115,17 @@ pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Targets whose log lines carry peer ids and addresses at every level. A subscriber turns off all
 /// that start with one of these.
-pub const QUIET_TARGETS: &[&str] =
-    &["libp2p", "multistream_select", "yamux", "quinn", "hickory", "netlink", "if_watch", "Swarm"];
+pub const QUIET_TARGETS: &[&str] = &[
+    "libp2p",
+    "multistream_select",
+    "yamux",
+    "quinn",
+    "hickory",
+    "netlink",
+    "if_watch",
+    "igd_next",
+    "Swarm",
+];
 
 /// How many sessions there are when one more is asked for.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use libp2p::{Multiaddr, PeerId};
 use rand_chacha::ChaCha20Rng;
-use rand_core::{Rng as _, SeedableRng as _};
+use rand_core::Rng as _;
 use tokio::time::Instant;
 
 use super::policy;
@@ -40,13 +40,8 @@ pub(super) struct Reconnect {
 
 impl Reconnect {
     /// Nobody is sought yet.
-    pub(super) fn new(jitter: [u8; 32]) -> Self {
-        Self {
-            peers: BTreeMap::new(),
-            due: BTreeSet::new(),
-            dialling: 0,
-            jitter: ChaCha20Rng::from_seed(jitter),
-        }
+    pub(super) const fn new(jitter: ChaCha20Rng) -> Self {
+        Self { peers: BTreeMap::new(), due: BTreeSet::new(), dialling: 0, jitter }
     }
 
     /// Whether a peer is sought.
@@ -94,6 +89,14 @@ impl Reconnect {
         }
     }
 
+    /// A new way is open: whoever waits for another attempt is tried at once.
+    pub(super) fn hasten(&mut self, now: Instant) {
+        let waiting: Vec<PeerId> = self.due.iter().map(|(_, peer)| *peer).collect();
+        for peer in waiting {
+            self.set(peer, State::Due(now));
+        }
+    }
+
     /// No longer seeks a peer.
     pub(super) fn forget(&mut self, peer: &PeerId) {
         // Takes it out of the schedule and of the count of attempts.
@@ -133,10 +136,13 @@ impl Reconnect {
             return None;
         }
         self.set(peer, State::Dialling);
-        let sought = self.peers.get(&peer)?;
-        let mut addresses = sought.given.clone();
-        addresses.extend(sought.learnt.iter().cloned());
-        Some((peer, addresses))
+        Some((peer, self.addresses(&peer)))
+    }
+
+    /// Where a sought peer may be.
+    pub(super) fn addresses(&self, peer: &PeerId) -> Vec<Multiaddr> {
+        let sought = self.peers.get(peer);
+        sought.into_iter().flat_map(|s| s.given.iter().chain(&s.learnt)).cloned().collect()
     }
 
     /// When to ask [`Self::next`] again, if nothing else happens before.
@@ -186,7 +192,7 @@ fn add(addresses: &mut Vec<Multiaddr>, address: Multiaddr) -> bool {
 
 /// Between a half and the whole of the doubled pause, so that nodes that lost each other at one
 /// moment do not all come back at one moment.
-fn pause(failures: u32, random: u32) -> Duration {
+pub(super) fn pause(failures: u32, random: u32) -> Duration {
     let whole = policy::FIRST_PAUSE
         .saturating_mul(1_u32.checked_shl(failures).filter(|n| *n != 0).unwrap_or(u32::MAX))
         .min(policy::LONGEST_PAUSE);
@@ -196,7 +202,13 @@ fn pause(failures: u32, random: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use rand_core::SeedableRng as _;
+
     use super::*;
+
+    fn table() -> Reconnect {
+        Reconnect::new(ChaCha20Rng::from_seed([1; 32]))
+    }
 
     fn address(port: u16) -> Multiaddr {
         format!("/ip4/192.0.2.1/tcp/{port}").parse().unwrap()
@@ -216,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_peer_is_tried_at_once_then_after_pauses_and_not_while_connected() {
-        let mut reconnect = Reconnect::new([1; 32]);
+        let mut reconnect = table();
         let (peer, start) = (PeerId::random(), Instant::now());
         assert!(reconnect.seek(peer, vec![address(1)], false, start));
         assert_eq!(reconnect.next(start), Some((peer, vec![address(1)])));
@@ -237,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_breaks_at_once_does_not_start_the_pauses_anew() {
-        let mut reconnect = Reconnect::new([1; 32]);
+        let mut reconnect = table();
         let (peer, mut now) = (PeerId::random(), Instant::now());
         reconnect.seek(peer, vec![address(1)], false, now);
         for _ in 0..12 {
@@ -257,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_new_address_is_tried_at_once_and_an_old_one_is_not() {
-        let mut reconnect = Reconnect::new([1; 32]);
+        let mut reconnect = table();
         let (peer, now) = (PeerId::random(), Instant::now());
         reconnect.seek(peer, vec![address(1)], false, now);
         reconnect.next(now);
@@ -272,8 +284,26 @@ mod tests {
     }
 
     #[test]
+    fn when_a_new_way_is_open_everyone_who_waits_is_tried_at_once() {
+        let mut reconnect = table();
+        let now = Instant::now();
+        let peers = [PeerId::random(), PeerId::random(), PeerId::random()];
+        for peer in peers {
+            reconnect.seek(peer, vec![address(1)], false, now);
+            reconnect.next(now);
+        }
+        reconnect.failed(peers[0], now);
+        reconnect.failed(peers[1], now);
+        reconnect.connected(peers[2], now);
+        assert_eq!(reconnect.next(now), None);
+        reconnect.hasten(now);
+        assert!(reconnect.next(now).is_some() && reconnect.next(now).is_some());
+        assert_eq!(reconnect.next(now), None);
+    }
+
+    #[test]
     fn the_table_the_addresses_and_the_attempts_are_bounded() {
-        let mut reconnect = Reconnect::new([1; 32]);
+        let mut reconnect = table();
         let now = Instant::now();
         for _ in 0..policy::SOUGHT_PEERS {
             assert!(reconnect.seek(PeerId::random(), Vec::new(), false, now));

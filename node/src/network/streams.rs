@@ -58,7 +58,8 @@ struct Refused;
 #[derive(Default)]
 pub(super) struct Streams {
     known: BTreeSet<PeerId>,
-    connections: BTreeMap<PeerId, BTreeSet<ConnectionId>>,
+    /// Whether each connection is relayed.
+    connections: BTreeMap<PeerId, BTreeMap<ConnectionId, bool>>,
     opening: BTreeMap<OpeningId, ConnectionId>,
     waiting: VecDeque<ToSwarm<StreamEvent, Ask>>,
 }
@@ -82,20 +83,40 @@ impl Streams {
     /// Says whether a peer is known. The connections of one that no longer is end once idle.
     pub(super) fn set_known(&mut self, peer: PeerId, known: bool) {
         let changed = if known { self.known.insert(peer) } else { self.known.remove(&peer) };
-        let connections = self.connections.get(&peer).into_iter().flatten();
-        for connection in connections.filter(|_| changed) {
+        if changed {
+            self.say_which_stay(peer);
+        }
+    }
+
+    /// Whether a connected peer is reached through relays only; `None` if it is not connected.
+    pub(super) fn is_relayed(&self, peer: &PeerId) -> Option<bool> {
+        self.connections.get(peer).map(|connections| connections.values().all(|relayed| *relayed))
+    }
+
+    /// Connections of known peers stay when idle; a relayed one does not once there is a direct one.
+    fn say_which_stay(&mut self, peer: PeerId) {
+        let known = self.is_known(&peer);
+        let Some(connections) = self.connections.get(&peer) else { return };
+        let only_relayed = connections.values().all(|relayed| *relayed);
+        for (connection, relayed) in connections {
             self.waiting.push_back(ToSwarm::NotifyHandler {
                 peer_id: peer,
                 handler: NotifyHandler::One(*connection),
-                event: Ask::Keep(known),
+                event: Ask::Keep(known && (only_relayed || !relayed)),
             });
         }
     }
 
     /// Asks for a stream; `false` if there is no connection.
     pub(super) fn open(&mut self, opening: OpeningId, peer: PeerId, protocol: Protocol) -> bool {
-        let connection = self.connections.get(&peer).and_then(BTreeSet::first).copied();
-        let Some(connection) = connection else { return false };
+        let of_peer = self.connections.get(&peer).into_iter().flatten();
+        // A direct one first, then the oldest.
+        let Some((connection, _)) =
+            of_peer.min_by_key(|(connection, relayed)| (**relayed, **connection))
+        else {
+            return false;
+        };
+        let connection = *connection;
         self.opening.insert(opening, connection);
         self.waiting.push_back(ToSwarm::NotifyHandler {
             peer_id: peer,
@@ -107,9 +128,9 @@ impl Streams {
 
     fn admit(&self, peer: &PeerId) -> Result<StreamHandler, ConnectionDenied> {
         let known = self.is_known(peer);
-        let count = |of: &PeerId| self.connections.get(of).map_or(0, BTreeSet::len);
+        let count = |of: &PeerId| self.connections.get(of).map_or(0, BTreeMap::len);
         let now = Occupancy {
-            all: self.connections.values().map(BTreeSet::len).sum(),
+            all: self.connections.values().map(BTreeMap::len).sum(),
             strangers: self.connections.keys().filter(|of| !self.is_known(of)).map(count).sum(),
             peer: count(peer),
         };
@@ -126,6 +147,7 @@ impl Streams {
                 self.connections.remove(&peer);
             }
         }
+        self.say_which_stay(peer);
         let failed: Vec<OpeningId> = self
             .opening
             .iter()
@@ -172,7 +194,9 @@ impl NetworkBehaviour for Streams {
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
             FromSwarm::ConnectionEstablished(event) => {
-                self.connections.entry(event.peer_id).or_default().insert(event.connection_id);
+                let of_peer = self.connections.entry(event.peer_id).or_default();
+                of_peer.insert(event.connection_id, event.endpoint.is_relayed());
+                self.say_which_stay(event.peer_id);
             }
             FromSwarm::ConnectionClosed(event) => self.closed(event.peer_id, event.connection_id),
             _ => {}

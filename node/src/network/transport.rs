@@ -1,11 +1,31 @@
-//! Peer ids and transport keys, and the Swarm of one persona: TCP and QUIC, Noise, Yamux.
+//! Peer ids and transport keys, and how bytes get from one machine to another: TCP and QUIC, or a
+//! SOCKS proxy; Noise and Yamux; circuits of relays upon them.
+//!
+//! No transport here resolves a name: what peers say can never make this node ask a name server.
+//! Names of keepers are looked up by [`super::names`], or by the proxy.
+
+use std::sync::Arc;
 
 use cairn_crdt::id::TransportKey;
+use futures::future::Either;
+use libp2p::core::Transport as _;
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::timeout::TransportTimeout;
+use libp2p::core::transport::{Boxed, OrTransport};
+use libp2p::core::upgrade::Version;
 use libp2p::identity::{Keypair, PublicKey, ed25519};
-use libp2p::{PeerId, Swarm, SwarmBuilder, noise, tcp, yamux};
+use libp2p::{PeerId, noise, quic, relay, tcp, yamux};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng as _, SeedableRng as _};
 
-use super::behaviour::Behaviour;
-use super::{NetworkConfig, NetworkError, policy};
+use super::guard::{Guard, Guarded};
+use super::socks::{Credentials, ProxyHealth, Socks};
+use super::{NetworkError, policy};
+use crate::config::Way;
+use crate::keeper::client::{MakeTransport, direct};
+
+/// Connections whose other end is proved.
+pub(crate) type Secured = Boxed<(PeerId, StreamMuxerBox)>;
 
 /// The peer id of a transport key; `None` if it is no Ed25519 key.
 pub(crate) fn peer_of(key: &TransportKey) -> Option<PeerId> {
@@ -21,41 +41,101 @@ pub(crate) fn key_of(peer: &PeerId) -> Option<TransportKey> {
     (peer_of(&key)? == *peer).then_some(key)
 }
 
-/// A Swarm that listens where it is told to.
-pub(super) fn swarm(config: &NetworkConfig) -> Result<Swarm<Behaviour>, NetworkError> {
-    let mut seed = config.key.to_seed();
-    let key = Keypair::ed25519_from_bytes(&mut *seed).map_err(|_| NetworkError::Key)?;
-    let behaviour = Behaviour::new(&key, config.topic, config.mdns)?;
-    let muxer = || {
-        let mut muxer = yamux::Config::default();
-        muxer.set_max_num_streams(policy::CONNECTION_STREAMS as usize);
-        muxer
-    };
-    let builder = SwarmBuilder::with_existing_identity(key)
-        .with_tokio()
-        .with_tcp(tcp::Config::default(), noise::Config::new, muxer)
-        .map_err(|error| NetworkError::Setup(error.to_string()))?
-        .with_quic_config(|mut quic| {
-            quic.max_concurrent_stream_limit = policy::CONNECTION_STREAMS;
-            (quic.max_stream_data, quic.max_connection_data) = policy::QUIC_WINDOWS;
-            quic
-        })
-        .with_behaviour(|_| behaviour)
-        .map_err(|error| NetworkError::Setup(error.to_string()))?;
-    let mut swarm = builder
-        .with_swarm_config(|swarm| {
-            swarm
-                .with_idle_connection_timeout(policy::IDLE_CONNECTION)
-                .with_max_negotiating_inbound_streams(policy::CONNECTION_STREAMS as usize)
-        })
-        .build();
-    for (place, address) in config.listen.iter().enumerate() {
-        swarm.listen_on(address.clone()).map_err(|error| NetworkError::Listen {
-            position: place.saturating_add(1),
-            why: why_not_listening(&error),
-        })?;
+/// Where all connections of one Swarm come from.
+pub(crate) struct Paths {
+    /// How this node reaches others.
+    pub(crate) way: Way,
+    /// Who it is at a proxy.
+    pub(crate) credentials: Credentials,
+    /// Whether that proxy answers.
+    pub(crate) health: ProxyHealth,
+    /// Where sockets may be opened to.
+    pub(crate) guard: Guard,
+}
+
+impl Paths {
+    /// The transport of a Swarm that dials peers and keepers, without circuits.
+    ///
+    /// # Errors
+    /// When the key cannot be used.
+    pub(crate) fn plain(&self, key: &Keypair) -> Result<Secured, NetworkError> {
+        let inner = self.unguarded(key)?;
+        Ok(Guarded { inner, guard: self.guard.clone() }.boxed())
     }
-    Ok(swarm)
+
+    fn unguarded(&self, key: &Keypair) -> Result<Secured, NetworkError> {
+        let setup = |error: noise::Error| NetworkError::Setup(error.to_string());
+        let noise = noise::Config::new(key).map_err(setup)?;
+        if let Some(proxy) = self.way.proxy {
+            let socks = Socks::new(proxy, self.credentials.clone(), self.health.clone());
+            let secured =
+                socks.upgrade(Version::V1Lazy).authenticate(noise).multiplex(muxer()).boxed();
+            return Ok(TransportTimeout::new(secured, policy::PROXIED_TIME).boxed());
+        }
+        let tcp = tcp::tokio::Transport::new(tcp::Config::default())
+            .upgrade(Version::V1Lazy)
+            .authenticate(noise)
+            .multiplex(muxer())
+            .boxed();
+        let mut config = quic::Config::new(key);
+        config.max_concurrent_stream_limit = policy::CONNECTION_STREAMS;
+        (config.max_stream_data, config.max_connection_data) = policy::QUIC_WINDOWS;
+        let quic = quic::tokio::Transport::new(config)
+            .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+        let either = OrTransport::new(quic, tcp).map(|output, _| match output {
+            Either::Left(connection) | Either::Right(connection) => connection,
+        });
+        Ok(TransportTimeout::new(either, policy::CONNECTING_TIME).boxed())
+    }
+
+    /// The transport of a Swarm that also dials and listens at circuits of relays, and the
+    /// behaviour that belongs to it.
+    ///
+    /// # Errors
+    /// When the key cannot be used.
+    pub(crate) fn with_circuits(
+        &self,
+        key: &Keypair,
+    ) -> Result<(Secured, relay::client::Behaviour), NetworkError> {
+        let setup = |error: noise::Error| NetworkError::Setup(error.to_string());
+        let (circuits, behaviour) = relay::client::new(key.public().to_peer_id());
+        let noise = noise::Config::new(key).map_err(setup)?;
+        let circuits =
+            circuits.upgrade(Version::V1Lazy).authenticate(noise).multiplex(muxer()).boxed();
+        let either = OrTransport::new(circuits, self.plain(key)?).map(|output, _| match output {
+            Either::Left(connection) | Either::Right(connection) => connection,
+        });
+        Ok((TransportTimeout::new(either, policy::PROXIED_TIME).boxed(), behaviour))
+    }
+}
+
+/// How the client of a keeper connects: as everything else of this node, so through the proxy if
+/// there is one, where each connection is another user. Only keepers are called so, by operators'
+/// own words, so names are handed to the proxy; without one the system looks them up.
+#[must_use]
+pub fn to_keepers(way: Way) -> MakeTransport {
+    if way.proxy.is_none() {
+        return direct();
+    }
+    Arc::new(move |key| {
+        // The key was drawn for this one connection.
+        let secret = key.clone().try_into_ed25519().map_err(|error| error.to_string())?;
+        let mut user = [0; 32];
+        ChaCha20Rng::from_seed(secret.public().to_bytes()).fill_bytes(&mut user);
+        let paths = Paths {
+            way,
+            credentials: Credentials::new(&user),
+            health: ProxyHealth::default(),
+            guard: Guard::default(),
+        };
+        paths.unguarded(key).map_err(|error| error.to_string())
+    })
+}
+
+fn muxer() -> yamux::Config {
+    let mut muxer = yamux::Config::default();
+    muxer.set_max_num_streams(policy::CONNECTION_STREAMS as usize);
+    muxer
 }
 
 /// Words without the address.

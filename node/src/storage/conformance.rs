@@ -49,6 +49,7 @@ conformance! {
         a_snapshot_orders_entries_by_device_and_sequence,
         s4_a_document_is_stale_until_its_row_is_written,
         k7_a_forgotten_epoch_is_gone,
+        m1_what_is_known_of_a_keeper_comes_back_and_is_forgotten,
         settings_are_replaced_and_kept_per_group;
     posts:
         a_post_comes_back_as_it_was_written,

@@ -310,7 +310,7 @@ impl Insider {
 
     /// The key of the own device: the third part of what the store keeps of a persona.
     pub(crate) fn device_key(&self) -> SigningKey {
-        let seed: [u8; 32] = self.store.persona[64..96].try_into().unwrap();
+        let seed: [u8; 32] = self.store.persona[78..110].try_into().unwrap();
         let key = SigningKey::from_seed(&seed);
         assert_eq!(&key.verifying_key(), self.replica.device().as_bytes());
         key

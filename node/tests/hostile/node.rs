@@ -36,7 +36,8 @@ impl Node {
         let (tell, told) = oneshot::channel();
         let running = tokio::spawn(async move {
             let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
-            runtime::up(&path, PASSPHRASE, UpOptions { listen, mdns: false }, |ready| {
+            let options = UpOptions { listen, ..UpOptions::default() };
+            runtime::up(&path, PASSPHRASE, options, |ready| {
                 let _ = tell.send(ready);
             })
             .await

@@ -139,7 +139,7 @@ async fn l1_a_run_replayed_from_another_group_is_refused() {
 /// A card of the forger's own member for one more device.
 fn card(forger: &Insider, sign: impl Fn(MemberKey, DeviceId, &SigningKey) -> Control) -> Entry {
     // The member key is the second part of what the store keeps of a persona.
-    let member: [u8; 32] = forger.store.persona[32..64].try_into().unwrap();
+    let member: [u8; 32] = forger.store.persona[46..78].try_into().unwrap();
     let member = MemberKey::new(SigningKey::from_seed(&member));
     assert_eq!(member.id(), forger.replica.member());
     let (device, transport) = (SigningKey::from_seed(&[81; 32]), SigningKey::from_seed(&[82; 32]));

@@ -10,6 +10,7 @@ use cairn_crdt::log::entry::Seen;
 use cairn_crdt::log::frontier::FrontierDigest;
 use cairn_crdt::replica::input::{Protocol, SessionId};
 use cairn_crdt::sync::message::{Admittance, JoinMessage, Message, Refusal, SYNC_VERSION};
+use cairn_node::config::Way;
 use cairn_node::network::{Network, NetworkCommand, NetworkConfig, NetworkEvent};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -43,6 +44,8 @@ impl Wire {
             topic: domain::hash(domain::TOPIC, &[code.group.as_bytes()]),
             listen: Vec::new(),
             mdns: false,
+            upnp: false,
+            way: Way::default(),
             jitter: [1; 32],
         };
         let (commands, run) = Network::start(config, sender).unwrap();

@@ -197,11 +197,7 @@ impl Mailbox {
     }
 
     pub(crate) fn access(self, generation: u8) -> Access {
-        Access::Mailbox {
-            mailbox: self.id(),
-            generation: Generation(u64::from(generation)),
-            key: self.access_key(generation),
-        }
+        Access::Mailbox { mailbox: self.id(), key: self.access_key(generation) }
     }
 
     pub(crate) fn create(self, secret: Zeroizing<[u8; 32]>) -> Wish {

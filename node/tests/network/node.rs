@@ -6,6 +6,7 @@ use cairn_crdt::crypto::signing::SigningKey;
 use cairn_crdt::id::TransportKey;
 use cairn_crdt::replica::effect::Verdict;
 use cairn_crdt::replica::input::{Protocol, SessionId};
+use cairn_node::config::Way;
 use cairn_node::network::{Network, NetworkCommand, NetworkConfig, NetworkEvent};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -25,16 +26,33 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) async fn start(seed: u8, listen: &str) -> Self {
+        Self::start_by(seed, Some(listen), Way::default()).await
+    }
+
+    /// A node that goes by some way; its address stays empty if it listens nowhere.
+    pub(crate) async fn start_by(seed: u8, listen: Option<&str>, way: Way) -> Self {
         let key = SigningKey::from_seed(&[seed; 32]);
         let public = TransportKey::from_bytes(key.verifying_key());
         let (sender, events) = mpsc::channel(1);
-        let listen = vec![listen.parse().unwrap()];
-        let config = NetworkConfig { key, topic: TOPIC, listen, mdns: false, jitter: [seed; 32] };
+        let listen: Vec<_> = listen.iter().map(|address| address.parse().unwrap()).collect();
+        let listens = !listen.is_empty();
+        let config = NetworkConfig {
+            key,
+            topic: TOPIC,
+            listen,
+            mdns: false,
+            upnp: false,
+            way,
+            jitter: [seed; 32],
+        };
         let (commands, run) = Network::start(config, sender).unwrap();
         let running = tokio::spawn(run);
         let backlog = VecDeque::new();
         let mut node =
             Self { key: public, commands, events, backlog, running, address: Vec::new() };
+        if !listens {
+            return node;
+        }
         node.address = node
             .wait(|event| match event {
                 NetworkEvent::Listening(addresses) => addresses.first().cloned(),

@@ -7,6 +7,7 @@ use cairn_crdt::crypto::signing::SigningKey;
 use cairn_crdt::id::{read_base32, write_base32};
 use cairn_crdt::identity::seed::Seed;
 use cairn_crdt::replica::council::CouncilAct;
+use cairn_crdt::replica::effect::Refused;
 use cairn_crdt::replica::input::Command;
 use serde_json::json;
 
@@ -33,11 +34,13 @@ pub(super) fn show(view: &View<'_>, seed: &Seed) -> Result<Answer, ApiError> {
         .flat_map(|council| council.keys.iter())
         .map(|key| json!({ "key": write_base32(key), "you": *key == own }))
         .collect();
+    let signed = view.replica.signed_act().map(|draft| told(view, &draft)).transpose()?;
     Ok(json!({
         "keys": keys,
         "threshold": council.map(|council| council.threshold),
         "frozen": authority.last_root_act().is_none(),
         "your_key": write_base32(&own),
+        "signed": signed,
     }))
 }
 
@@ -61,8 +64,7 @@ pub(super) fn draft(
             cut: members::cut_choice(view, &cut)?,
         },
     };
-    let draft = view.replica.draft(&key(view, seed)?, &act)?;
-    pass_on(view, draft)
+    pass_on(view, view.replica.draft(&key(view, seed)?, &act))
 }
 
 /// Signs what another has drafted, or with `look` only says what it does.
@@ -76,27 +78,51 @@ pub(super) fn sign(
     if look {
         return Ok(Outcome::Answer(told(view, &draft)?));
     }
-    let draft = view.replica.cosign(&key(view, seed)?, draft)?;
-    pass_on(view, draft)
-}
-
-fn pass_on(view: &View<'_>, draft: Draft) -> Result<Outcome, ApiError> {
-    let council = view.replica.authority().council();
-    if council.is_some_and(|council| draft.is_complete(council)) {
+    if view.replica.authority().council().is_some_and(|council| draft.is_complete(council)) {
+        // Whoever has the text may carry it.
         let act = Box::new(draft.act);
         return Ok(Outcome::Command(view.group, Command::Carry { act }, Then::Entry));
     }
-    Ok(Outcome::Answer(told(view, &draft)?))
+    pass_on(view, view.replica.cosign(&key(view, seed)?, draft))
+}
+
+fn pass_on(view: &View<'_>, signed: Result<Command, Refused>) -> Result<Outcome, ApiError> {
+    match signed {
+        Ok(command) => {
+            let threshold = view.replica.authority().council().map(|council| council.threshold);
+            let does = match &command {
+                Command::Cosign { act } => words(view, act.action())?,
+                _ => String::new(),
+            };
+            Ok(Outcome::Command(view.group, command, Then::Draft { does, threshold }))
+        }
+        Err(Refused::SignedAnother(action)) => {
+            let does = words(view, &action)?;
+            Err(ApiError::refused(format!(
+                "you have signed another act, of which the council can do only one next: it {does}"
+            ))
+            .hinted(
+                "Two would freeze the council for ever. Have that one signed by the others: \
+                 `cairn council show` prints it.",
+            ))
+        }
+        Err(why) => Err(why.into()),
+    }
+}
+
+/// A draft for the next to sign.
+pub(super) fn handed_on(draft: &Draft, does: &str, threshold: Option<u8>) -> Answer {
+    json!({
+        "act": draft.to_text(),
+        "does": does,
+        "signatures": draft.act.signatures.len(),
+        "threshold": threshold,
+    })
 }
 
 fn told(view: &View<'_>, draft: &Draft) -> Result<Answer, ApiError> {
     let threshold = view.replica.authority().council().map(|council| council.threshold);
-    Ok(json!({
-        "act": draft.to_text(),
-        "does": words(view, &draft.act.action)?,
-        "signatures": draft.act.signatures.len(),
-        "threshold": threshold,
-    }))
+    Ok(handed_on(draft, &words(view, &draft.act.action)?, threshold))
 }
 
 /// What an act does, as a sentence: nobody should sign what they cannot read.

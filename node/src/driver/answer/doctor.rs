@@ -10,6 +10,7 @@ use super::super::waits::members_connected;
 use crate::api::command::Answer;
 use crate::api::moment;
 use crate::clock;
+use crate::network::How;
 
 /// Bytes of free disk below which a person should know.
 const SCARCE: u64 = 256 * 1024 * 1024;
@@ -20,8 +21,11 @@ const AHEAD: u64 = 3_600_000;
 /// Every check.
 pub(super) fn checks(driver: &mut Driver, now: Timestamp) -> Answer {
     let mut checks = vec![groups(driver, now), time(driver, now), home(driver), disk(driver)];
-    if driver.connections.is_some() {
-        checks.push(listening(driver));
+    if let Some(connections) = &driver.connections {
+        if connections.way.listens() {
+            checks.push(listening(driver));
+        }
+        checks.extend(reachable(driver));
         checks.push(reached(driver));
     }
     Value::Array(checks)
@@ -113,6 +117,22 @@ fn listening(driver: &Driver) -> Value {
     check("listening", false, words, Some("Look at --listen, and at which ports are taken."))
 }
 
+/// How others reach each group's node; the names of groups are said where there are several.
+fn reachable(driver: &Driver) -> Vec<Value> {
+    let several = driver.personas.len() > 1;
+    let up = driver.personas.iter().filter(|(_, persona)| persona.link.is_up());
+    up.map(|(group, persona)| {
+        let judged = persona.link.reachability;
+        let store = &driver.desk.store;
+        let name = store.agreement(*group).ok().flatten().map(|(name, _)| name);
+        let of = name.filter(|name| several && !name.is_empty());
+        let of = of.map(|name| format!("In \"{name}\": ")).unwrap_or_default();
+        let ok = !matches!(judged.how, How::None);
+        check("reach", ok, format!("{of}{}", judged.sentence()), judged.hint())
+    })
+    .collect()
+}
+
 /// Being alone is no fault, so this is always in order.
 fn reached(driver: &Driver) -> Value {
     let open = driver.personas.values().filter_map(|persona| Some((persona, persona.replica()?)));
@@ -121,5 +141,5 @@ fn reached(driver: &Driver) -> Value {
     let hint = (reached < all).then_some(
         "Nodes meet when two of a group run at the same time and one can call the other.",
     );
-    check("reachable", true, format!("Somebody is reached in {reached} of {all} groups."), hint)
+    check("met", true, format!("Somebody is reached in {reached} of {all} groups."), hint)
 }

@@ -8,12 +8,14 @@ use cairn_crdt::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::Driver;
+use super::super::link::Link;
 use super::super::persona::Persona;
 use super::super::waits::members_connected;
 use super::View;
 use super::groups::{digest, name, state_word};
+use super::keepers;
 use crate::api::command::{Answer, ApiError};
-use crate::config::{address_text, peer_text};
+use crate::config::{Way, address_text, peer_text};
 
 /// What a synchronised group is like.
 pub(in crate::driver) fn synced(persona: &Persona, replica: &Replica) -> Answer {
@@ -21,7 +23,9 @@ pub(in crate::driver) fn synced(persona: &Persona, replica: &Replica) -> Answer 
         "digest": digest(replica),
         "entries": replica.held(),
         "missing": replica.missing(),
+        "stale": !replica.seen_further().is_empty(),
         "peers": members_connected(persona, replica).len(),
+        "keepers": keepers::views(replica),
     })
 }
 
@@ -68,11 +72,30 @@ pub(super) fn peers(view: &View<'_>) -> Result<Answer, ApiError> {
             "member": member.map(|member| member.to_string()),
             "pseudonym": profile.map(|profile| profile.pseudonym.as_str()),
             "state": state,
+            "through": link.connected.contains(&peer).then(|| through(link, &peer)),
             "addresses": addresses.iter().filter_map(|a| address_text(a)).collect::<Vec<_>>(),
         })
     };
     let peers: Vec<Value> = known.into_iter().map(one).collect();
     Ok(json!({ "listen": own_addresses(view.persona), "peers": peers }))
+}
+
+/// By which way a connected peer is reached.
+fn through(link: &Link, peer: &TransportKey) -> &'static str {
+    if link.relayed.contains(peer) { "relay" } else { "direct" }
+}
+
+/// How others reach the node of a persona, for a person and for a program.
+fn reach(link: &Link) -> Value {
+    let judged = link.reachability;
+    match link.is_up() {
+        true => json!({
+            "how": judged.how.word(),
+            "why": judged.sentence(),
+            "hint": judged.hint(),
+        }),
+        false => Value::Null,
+    }
 }
 
 /// How every group stands.
@@ -88,11 +111,15 @@ pub(super) fn status(driver: &mut Driver, now: Timestamp) -> Result<Answer, ApiE
                     status.insert("name".to_owned(), json!(name(&view)?));
                     let state = state_word(view.replica.state());
                     status.insert("state".to_owned(), json!(state));
+                    status.insert("reach".to_owned(), reach(&view.persona.link));
                 }
                 status
             }
             Err(error) => json!({ "group": id, "state": "damaged", "error": error.message }),
         });
     }
-    Ok(json!({ "groups": groups, "version": env!("CARGO_PKG_VERSION") }))
+    let way = driver.connections.as_ref().map(|connections| connections.way);
+    Ok(
+        json!({ "groups": groups, "way": way.and_then(Way::words), "version": env!("CARGO_PKG_VERSION") }),
+    )
 }

@@ -113,7 +113,11 @@ impl<'a> Page<'a> {
     /// How far it has come (S6).
     fn reach(&self, row: &PostRow) -> Value {
         let reach = self.view.replica.reach(&row.created);
-        let place = if reach.members == 0 { "here" } else { "members" };
+        let place = match reach.members {
+            0 if self.view.replica.with_keeper(&row.created) => "keeper",
+            0 => "here",
+            _ => "members",
+        };
         json!({ "where": place, "members": reach.members, "of": reach.of })
     }
 }

@@ -17,7 +17,7 @@ fn replica(node: &Node, group: GroupId) -> &Replica {
 fn forgotten(node: &Node, group: GroupId) -> Vec<u8> {
     let replica = replica(node, group);
     let persona = node.store.snapshot(group).unwrap().persona;
-    let key = SigningKey::from_seed(persona[64..96].try_into().unwrap());
+    let key = SigningKey::from_seed(persona[78..110].try_into().unwrap());
     let device = DeviceId::from_bytes(key.verifying_key());
     assert_eq!(device, replica.device());
     let log = replica.set().log(&device).unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_crdt::id::TransportKey;
+use cairn_crdt::id::{AccessKey, TransportKey};
 use cairn_crdt::mailbox::Cursor;
 use cairn_crdt::mailbox::access::Meeting;
 use cairn_crdt::mailbox::message::{
@@ -230,10 +230,9 @@ impl Talk<'_> {
         generation: cairn_crdt::mailbox::Generation,
         rekey: Vec<u8>,
     ) -> Result<(), Over> {
-        self.open = None;
-        match &self.config.access {
-            Access::Mailbox { generation: own, .. } if generation >= *own => {}
-            _ => return Err(Lie::Generation.into()),
+        let before = self.open.take().is_some_and(|state| generation < state.generation);
+        if before || !matches!(self.config.access, Access::Mailbox { .. }) {
+            return Err(Lie::Generation.into());
         }
         self.tell(ClientEvent::Ended { generation, rekey }).await
     }
@@ -243,9 +242,9 @@ impl Talk<'_> {
         self.open = None;
         let request = match &self.config.access {
             Access::Nothing => return Ok(Ok(None)),
-            Access::Mailbox { mailbox, generation, key } => KeeperRequest::Open {
+            Access::Mailbox { mailbox, key } => KeeperRequest::Open {
                 mailbox: *mailbox,
-                generation: *generation,
+                access: AccessKey::from_bytes(key.verifying_key()),
                 proof: self.meeting.prove_access(key, *mailbox),
             },
             Access::Drop(key) => KeeperRequest::Drop {
@@ -258,8 +257,8 @@ impl Talk<'_> {
             Err(failure) => return Ok(Err(failure)),
         };
         match (&self.config.access, reply) {
-            (Access::Mailbox { generation, .. }, KeeperReply::Opened(state)) => {
-                told::opened(&state, *generation, &mut self.config.seen)?;
+            (Access::Mailbox { .. }, KeeperReply::Opened(state)) => {
+                told::opened(&state, &mut self.config.seen)?;
                 self.open = Some(state.clone());
                 Ok(Ok(Some(state)))
             }

@@ -6,7 +6,7 @@ use cairn_crdt::codec::List;
 use cairn_crdt::id::RecordId;
 use cairn_crdt::limits::{GET_RECORDS, NAMED_RECORDS, PUT_RECORDS, SMALLEST_RECORD};
 use cairn_crdt::mailbox::message::{HeldRecord, MailboxState, Putting};
-use cairn_crdt::mailbox::{Cursor, Generation, record_id};
+use cairn_crdt::mailbox::{Cursor, record_id};
 
 use super::{Record, Seen};
 
@@ -43,14 +43,7 @@ pub enum Lie {
 }
 
 /// Takes in what a mailbox is like when it is opened.
-pub(super) fn opened(
-    state: &MailboxState,
-    generation: Generation,
-    seen: &mut Option<Seen>,
-) -> Result<(), Lie> {
-    if state.generation != generation {
-        return Err(Lie::Generation);
-    }
+pub(super) fn opened(state: &MailboxState, seen: &mut Option<Seen>) -> Result<(), Lie> {
     if let Some(before) = *seen {
         if before.store != state.store {
             return Err(Lie::Swapped);
@@ -164,6 +157,9 @@ pub(super) fn some_of(
 mod tests {
     use cairn_crdt::codec::Bytes;
 
+    use cairn_crdt::id::ControlKey;
+    use cairn_crdt::mailbox::Generation;
+
     use super::*;
 
     fn held(cursor: u64, byte: u8) -> HeldRecord {
@@ -213,6 +209,7 @@ mod tests {
     fn m4_a_keeper_that_was_set_back_or_swapped_is_noticed() {
         let state = |store, newest, drops| MailboxState {
             generation: Generation(1),
+            control: ControlKey::from_bytes([0; 32]),
             newest: Cursor(newest),
             drops,
             store: [store; 32],
@@ -222,12 +219,11 @@ mod tests {
             records: 0,
         };
         let mut seen = None;
-        assert_eq!(opened(&state(1, 5, 2), Generation(1), &mut seen), Ok(()));
-        assert_eq!(opened(&state(1, 5, 2), Generation(1), &mut seen), Ok(()));
-        assert_eq!(opened(&state(1, 4, 2), Generation(1), &mut seen), Err(Lie::SetBack));
-        assert_eq!(opened(&state(1, 5, 1), Generation(1), &mut seen), Err(Lie::SetBack));
-        assert_eq!(opened(&state(2, 9, 9), Generation(1), &mut seen), Err(Lie::Swapped));
-        assert_eq!(opened(&state(1, 9, 9), Generation(2), &mut seen), Err(Lie::Generation));
+        assert_eq!(opened(&state(1, 5, 2), &mut seen), Ok(()));
+        assert_eq!(opened(&state(1, 5, 2), &mut seen), Ok(()));
+        assert_eq!(opened(&state(1, 4, 2), &mut seen), Err(Lie::SetBack));
+        assert_eq!(opened(&state(1, 5, 1), &mut seen), Err(Lie::SetBack));
+        assert_eq!(opened(&state(2, 9, 9), &mut seen), Err(Lie::Swapped));
         assert_eq!(newest(Cursor(9), 2, &mut seen), Ok(()));
         assert_eq!(newest(Cursor(8), 2, &mut seen), Err(Lie::SetBack));
     }

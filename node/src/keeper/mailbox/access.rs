@@ -51,7 +51,7 @@ impl Rules<'_> {
     pub(super) fn open(
         &mut self,
         id: MailboxId,
-        generation: Generation,
+        access: AccessKey,
         proof: &Signature,
     ) -> Result<Answer, StoreError> {
         let meeting = self.visit.meeting;
@@ -64,22 +64,22 @@ impl Rules<'_> {
             let _ = meeting.check_access(AccessKey::from_bytes(*id.as_bytes()), id, proof);
             return Ok(self.refused());
         };
-        let keys = rows::keys(self.tables, mailbox.row, generation)?;
-        let proved = keys
-            .into_iter()
-            .find(|keys| meeting.check_access(keys.access, id, proof).is_ok())
-            .map(|keys| keys.access);
-        let Some(access) = proved else { return Ok(self.refused()) };
+        let proved = meeting.check_access(access, id, proof).is_ok();
+        let generation = rows::generation_of(self.tables, mailbox.row, access)?;
+        let Some(generation) = generation.filter(|_| proved) else { return Ok(self.refused()) };
         if mailbox.generation == generation && mailbox.access == access {
             let place = Place::Mailbox { row: mailbox.row, generation, access };
-            return Ok(Answer::new(place, KeeperReply::Opened(self.state(&mailbox))));
+            let Some(present) = self.present(&mailbox)? else { return Ok(self.refused()) };
+            let state = self.state(&mailbox, present.control);
+            return Ok(Answer::new(place, KeeperReply::Opened(state)));
         }
         self.ended(mailbox.row, generation, access)
     }
 
-    const fn state(&self, mailbox: &Mailbox) -> MailboxState {
+    const fn state(&self, mailbox: &Mailbox, control: ControlKey) -> MailboxState {
         MailboxState {
             generation: mailbox.generation,
+            control,
             newest: mailbox.newest,
             drops: mailbox.drops,
             store: mailbox.store,
@@ -134,7 +134,7 @@ impl Rules<'_> {
         let Some(by) = signer.ok().filter(|_| replaces || follows) else {
             return self.not_begun(&mailbox, signed);
         };
-        if rows::has_access_key(self.tables, mailbox.row, new.access)? {
+        if rows::generation_of(self.tables, mailbox.row, new.access)?.is_some() {
             return Ok(self.refused());
         }
         rows::end_keys(self.tables, mailbox.row, self.now, replaces)?;

@@ -1,7 +1,7 @@
 //! Keepers that lie, to a client of theirs (M4).
 
 use cairn_crdt::codec::{Bytes, List};
-use cairn_crdt::id::{RecordId, TransportKey};
+use cairn_crdt::id::{ControlKey, RecordId, TransportKey};
 use cairn_crdt::mailbox::message::{
     HeldRecord, KEEPER_VERSION, KeeperGreeting, KeeperReply, KeeperRequest, MailboxState, Putting,
 };
@@ -21,6 +21,7 @@ use crate::keeper::client::{
 fn state() -> MailboxState {
     MailboxState {
         generation: Generation(1),
+        control: ControlKey::from_bytes([0; 32]),
         newest: Cursor(5),
         drops: 2,
         store: [1; 32],
@@ -84,7 +85,7 @@ async fn talked(
         keeper: super::raw::KEEPER,
         addresses: Vec::new(),
         transport: direct(),
-        access: Access::Mailbox { mailbox: mailbox(), generation: Generation(1), key: key(2) },
+        access: Access::Mailbox { mailbox: mailbox(), key: key(2) },
         seen: None,
         rng: ChaCha20Rng::seed_from_u64(1),
     };
@@ -184,15 +185,11 @@ async fn m4_every_lie_is_named_and_ends_the_stream() {
 async fn m4_a_keeper_that_begins_with_a_lie_is_left_at_once() {
     let greeting =
         |version| KeeperGreeting { version, challenge: [3; 32], quota: 1, retention: 1 }.to_bytes();
-    let opened = |generation| {
-        KeeperReply::Opened(MailboxState { generation: Generation(generation), ..state() })
-            .to_bytes()
-    };
+    let opened = || KeeperReply::Opened(state()).to_bytes();
     let get = || Wish::Get { after: Cursor(5), bytes: 9 };
     for (greeting, opened, lie) in [
-        (greeting(2), opened(1), Lie::Version),
-        (vec![1, 2, 3], opened(1), Lie::Answer),
-        (greeting(1), opened(2), Lie::Generation),
+        (greeting(2), opened(), Lie::Version),
+        (vec![1, 2, 3], opened(), Lie::Answer),
         (greeting(1), KeeperReply::Done.to_bytes(), Lie::Answer),
         (greeting(1), vec![], Lie::Answer),
     ] {

@@ -2,9 +2,11 @@
 
 use cairn_crdt::replica::effect::Verdict;
 use cairn_crdt::replica::input::{GossipToken, Protocol, SessionId};
+use libp2p::core::ConnectedPoint;
 use libp2p::gossipsub::{self, MessageId};
+use libp2p::relay::{self, HOP_PROTOCOL_NAME};
 use libp2p::swarm::{DialError, Stream, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, identify, mdns, ping};
+use libp2p::{Multiaddr, PeerId, identify, mdns, ping, upnp};
 use tokio::time::Instant;
 
 use super::super::behaviour::BehaviourEvent;
@@ -17,17 +19,22 @@ impl EventLoop {
     pub(super) fn swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::Behaviour(event) => self.behaviour_event(event),
-            SwarmEvent::ConnectionEstablished { peer_id, num_established, .. }
-                if num_established.get() == 1 =>
-            {
-                self.reconnect.connected(peer_id, Instant::now());
-                self.outbox.extend(key_of(&peer_id).map(NetworkEvent::Connected));
+            SwarmEvent::ConnectionEstablished { peer_id, num_established, endpoint, .. } => {
+                self.connected(peer_id, num_established.get() == 1, &endpoint);
             }
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
                 self.sessions.abandon(&peer_id);
                 self.reconnect.lost(peer_id, Instant::now());
-                self.outbox.extend(key_of(&peer_id).map(NetworkEvent::Disconnected));
+                self.relayed.remove(&peer_id);
+                self.upgrades.end(&peer_id);
+                if self.keepers.is_one(&peer_id) {
+                    self.keepers.lost(&peer_id);
+                    self.tell_where();
+                } else {
+                    self.outbox.extend(key_of(&peer_id).map(NetworkEvent::Disconnected));
+                }
             }
+            SwarmEvent::ConnectionClosed { peer_id, .. } => self.tell_relayed(peer_id),
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
                 self.not_reached(peer, &error);
             }
@@ -37,10 +44,14 @@ impl EventLoop {
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => {
                 self.listening.remove(&address);
+                if !discovery::is_relayed(&address) {
+                    self.moved();
+                }
                 self.tell_where();
             }
-            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
-                if let Err(error) = reason {
+            SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
+                let relay = self.place_closed(listener_id, reason.is_err());
+                if let (false, Err(error)) = (relay, reason) {
                     tracing::warn!(kind = %error.kind(), "no longer listening at one address");
                 }
                 for address in addresses {
@@ -55,11 +66,29 @@ impl EventLoop {
         }
     }
 
-    fn tell_where(&mut self) {
-        let mut addresses = self.listening.clone();
-        addresses.extend(self.swarm.external_addresses().cloned());
-        let addresses = addresses.iter().map(Multiaddr::to_vec).collect();
-        self.outbox.push_back(NetworkEvent::Listening(addresses));
+    fn connected(&mut self, peer: PeerId, is_first: bool, endpoint: &ConnectedPoint) {
+        if let ConnectedPoint::Listener { send_back_addr, .. } = endpoint
+            && !endpoint.is_relayed()
+            && discovery::is_outside(send_back_addr)
+        {
+            self.was_called = true;
+        }
+        if is_first {
+            self.reconnect.connected(peer, Instant::now());
+        }
+        if self.keepers.is_one(&peer) {
+            if let ConnectedPoint::Dialer { address, .. } = endpoint {
+                self.keepers.connected(&peer, address.clone());
+                // Others can now be called through it.
+                self.reconnect.hasten(Instant::now());
+            }
+        } else {
+            if is_first {
+                self.outbox.extend(key_of(&peer).map(NetworkEvent::Connected));
+            }
+            self.tell_relayed(peer);
+        }
+        self.tell_reachability();
     }
 
     fn behaviour_event(&mut self, event: BehaviourEvent) {
@@ -71,6 +100,10 @@ impl EventLoop {
                 message,
             }) => self.gossip(propagation_source, message_id, message.data),
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                if self.keepers.is_one(&peer_id) {
+                    self.keepers.speaks(&peer_id, info.protocols.contains(&HOP_PROTOCOL_NAME));
+                    return;
+                }
                 let near = discovery::is_loopback(&info.observed_addr);
                 let known = self.swarm.behaviour().gossip.members().contains(&peer_id);
                 let addresses = info.listen_addrs.into_iter().filter(|_| known);
@@ -82,9 +115,34 @@ impl EventLoop {
                     }
                 }
             }
+            BehaviourEvent::Circuits(relay::client::Event::ReservationReqAccepted {
+                relay_peer_id,
+                ..
+            }) => {
+                self.keepers.granted(&relay_peer_id);
+                self.tell_where();
+            }
+            BehaviourEvent::Probing(probed) => {
+                self.refuted = probed.result.is_err();
+                self.tell_reachability();
+            }
+            BehaviourEvent::Upnp(upnp::Event::NewExternalAddr { external_addr, .. }) => {
+                self.mapped.insert(external_addr);
+                self.tell_reachability();
+            }
+            BehaviourEvent::Upnp(upnp::Event::ExpiredExternalAddr { external_addr, .. }) => {
+                self.mapped.remove(&external_addr);
+                self.tell_reachability();
+            }
             BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => {
                 for (peer, address) in found {
+                    self.nearby.note(peer, address.clone());
                     self.found_nearby(peer, address);
+                }
+            }
+            BehaviourEvent::Mdns(mdns::Event::Expired(gone)) => {
+                for (peer, address) in gone {
+                    self.nearby.gone(&peer, &address);
                 }
             }
             BehaviourEvent::Ping(ping::Event { connection, result: Err(failure), .. })
@@ -97,7 +155,7 @@ impl EventLoop {
     }
 
     /// Someone on the local network: of interest only if known.
-    fn found_nearby(&mut self, peer: PeerId, address: Multiaddr) {
+    pub(super) fn found_nearby(&mut self, peer: PeerId, address: Multiaddr) {
         let streams = &self.swarm.behaviour().streams;
         if !streams.is_known(&peer) || streams.is_connected(&peer) {
             return;
@@ -112,6 +170,8 @@ impl EventLoop {
 
     fn stream_event(&mut self, event: StreamEvent) {
         match event {
+            // Keepers have no part in sessions.
+            StreamEvent::Came { peer, .. } if self.keepers.is_one(&peer) => {}
             StreamEvent::Came { peer, protocol, stream } => {
                 let known = self.swarm.behaviour().streams.is_known(&peer);
                 if let Some(session) = self.sessions.accept(peer, known, stream) {
@@ -160,6 +220,7 @@ impl EventLoop {
 
     pub(super) fn not_reached(&mut self, peer: PeerId, error: &DialError) {
         let ours = self.reconnect.failed(peer, Instant::now());
+        self.tell_reachability();
         if let DialError::DialPeerConditionFalse(_) = error {
             // Connected or being dialled at this moment for another reason.
             if self.swarm.behaviour().streams.is_connected(&peer) {
@@ -167,8 +228,13 @@ impl EventLoop {
             }
             return;
         }
+        if self.keepers.is_one(&peer) {
+            return;
+        }
         if let (true, Some(peer)) = (ours, key_of(&peer)) {
-            let why = why_not_reached(error).to_owned();
+            let down = self.way.proxy.is_some() && self.proxy.is_down();
+            let why = if down { "the proxy does not answer" } else { why_not_reached(error) };
+            let why = why.to_owned();
             self.outbox.push_back(NetworkEvent::Unreachable { peer, why });
         }
     }

@@ -1,4 +1,4 @@
-use cairn_crdt::id::{DeviceId, RequestId};
+use cairn_crdt::id::{DeviceId, RecordId, RequestId, TransportKey};
 use cairn_crdt::log::set::Slot;
 use cairn_crdt::replica::effect::{Row, Write};
 use cairn_crdt::replica::snapshot::SnapshotContent;
@@ -130,6 +130,35 @@ pub(super) fn k7_a_forgotten_epoch_is_gone(store: &mut dyn Store) {
     let group = begin(store, &[Write::Epoch { epoch: epoch(1), secret }]);
     store.write(group, &[Write::ForgetEpoch { epoch: epoch(1) }]).unwrap();
     assert!(store.snapshot(group).unwrap().epochs.is_empty());
+}
+
+pub(super) fn m1_what_is_known_of_a_keeper_comes_back_and_is_forgotten(store: &mut dyn Store) {
+    let [one, other] = [1, 2].map(|number| TransportKey::from_bytes([number; 32]));
+    let [first, second] = [3, 4].map(|number| RecordId::from_bytes([number; 32]));
+    let memory =
+        |keeper, bytes: &[u8]| Write::Keeper { keeper, memory: Zeroizing::new(bytes.to_vec()) };
+    let record =
+        |keeper, record, kept: &[u8]| Write::Record { keeper, record, kept: kept.to_vec() };
+    let writes = [
+        memory(one, b"before"),
+        record(one, second, b"b"),
+        record(one, first, b"a"),
+        record(other, first, b"c"),
+        memory(other, b"theirs"),
+        memory(one, b"after"),
+    ];
+    let group = begin(store, &writes);
+    let known = store.snapshot(group).unwrap().keepers;
+    let [mine, theirs] = &known[..] else { panic!("two keepers") };
+    assert_eq!((mine.keeper, &mine.memory[..]), (one, &b"after"[..]));
+    assert_eq!(mine.records, [(first, b"a".to_vec()), (second, b"b".to_vec())]);
+    assert_eq!(theirs.records, [(first, b"c".to_vec())]);
+    let gone =
+        [Write::ForgetRecord { keeper: one, record: first }, Write::ForgetKeeper { keeper: other }];
+    store.write(group, &gone).unwrap();
+    let known = store.snapshot(group).unwrap().keepers;
+    let [mine] = &known[..] else { panic!("one keeper") };
+    assert_eq!(mine.records, [(second, b"b".to_vec())]);
 }
 
 pub(super) fn settings_are_replaced_and_kept_per_group(store: &mut dyn Store) {

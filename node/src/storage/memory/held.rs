@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_crdt::crypto::signing::Signature;
-use cairn_crdt::id::{DeviceId, DocumentId, EntryId, EpochId, GroupId, RequestId};
+use cairn_crdt::id::{
+    DeviceId, DocumentId, EntryId, EpochId, GroupId, RecordId, RequestId, TransportKey,
+};
 use cairn_crdt::log::entry::{Header, Sealing};
 use cairn_crdt::log::set::Slot;
 use cairn_crdt::replica::effect::{Row, Write};
 use cairn_crdt::replica::input::{Load, Stored};
+use cairn_crdt::replica::keepers::KeeperSnapshot;
 use cairn_crdt::replica::snapshot::{Snapshot, SnapshotContent, SnapshotEntry};
 use cairn_crdt::time::Timestamp;
 use zeroize::Zeroizing;
@@ -22,6 +25,8 @@ pub(super) struct Held {
     pub(super) epochs: BTreeMap<EpochId, Zeroizing<[u8; 32]>>,
     pub(super) requests: BTreeMap<RequestId, (RequestRow, Vec<u8>)>,
     pub(super) receipts: BTreeMap<DeviceId, Vec<u8>>,
+    pub(super) keepers: BTreeMap<TransportKey, Zeroizing<Vec<u8>>>,
+    pub(super) records: BTreeMap<(TransportKey, RecordId), Vec<u8>>,
     pub(super) rows: BTreeMap<DocumentId, Row>,
     pub(super) seen: BTreeSet<DocumentId>,
     pub(super) stale: BTreeSet<DocumentId>,
@@ -116,6 +121,19 @@ impl Held {
             Write::Receipt { bytes, device } => {
                 self.receipts.insert(device, bytes);
             }
+            Write::Keeper { keeper, memory } => {
+                self.keepers.insert(keeper, memory);
+            }
+            Write::Record { keeper, record, kept } => {
+                self.records.insert((keeper, record), kept);
+            }
+            Write::ForgetRecord { keeper, record } => {
+                self.records.remove(&(keeper, record));
+            }
+            Write::ForgetKeeper { keeper } => {
+                self.keepers.remove(&keeper);
+                self.records.retain(|(of, _), _| *of != keeper);
+            }
             Write::Stale(documents) => self.stale.extend(documents),
             Write::Row(Row::Gone(document)) => {
                 self.stale.remove(&document);
@@ -149,7 +167,18 @@ impl Held {
             epochs: self.epochs.iter().map(|(id, secret)| (*id, secret.clone())).collect(),
             requests: requests.into_iter().map(|(_, bytes)| bytes.clone()).collect(),
             receipts: self.receipts.values().cloned().collect(),
+            keepers: self
+                .keepers
+                .iter()
+                .map(|(keeper, memory)| self.keeper(*keeper, memory))
+                .collect(),
         }
+    }
+
+    fn keeper(&self, keeper: TransportKey, memory: &Zeroizing<Vec<u8>>) -> KeeperSnapshot {
+        let records = self.records.iter().filter(|((of, _), _)| *of == keeper);
+        let records = records.map(|((_, record), kept)| (*record, kept.clone())).collect();
+        KeeperSnapshot { keeper, memory: memory.clone(), records }
     }
 
     pub(super) fn load(&self, load: &Load) -> Vec<Stored> {

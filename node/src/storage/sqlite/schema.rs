@@ -7,7 +7,10 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use crate::storage::StorageError;
 
 /// In order; the number of those applied is the file's `user_version`.
-const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/0001_store.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../migrations/0001_store.sql"),
+    include_str!("../../../migrations/0002_keepers.sql"),
+];
 
 /// Statements that are kept prepared: more than there are.
 const STATEMENTS: usize = 96;

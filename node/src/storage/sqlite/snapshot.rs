@@ -1,8 +1,9 @@
 //! What a replica is opened with: one pass over its entries in the order of the file.
 
-use cairn_crdt::id::{DeviceId, DocumentId, EntryId, EpochId, GroupId};
+use cairn_crdt::id::{DeviceId, DocumentId, EntryId, EpochId, GroupId, RecordId, TransportKey};
 use cairn_crdt::log::entry::{Header, Sealing};
 use cairn_crdt::log::set::Slot;
+use cairn_crdt::replica::keepers::KeeperSnapshot;
 use cairn_crdt::replica::snapshot::{Snapshot, SnapshotContent, SnapshotEntry};
 use rusqlite::Connection;
 use zeroize::Zeroizing;
@@ -47,7 +48,32 @@ pub(super) fn read(
             "SELECT bytes FROM receipt WHERE replica = ?1 ORDER BY device",
             replica,
         )?,
+        keepers: keepers(connection, replica)?,
     })
+}
+
+fn keepers(
+    connection: &Connection,
+    replica: ReplicaRow,
+) -> Result<Vec<KeeperSnapshot>, StorageError> {
+    let mut known = connection
+        .prepare_cached("SELECT keeper, memory FROM keeper WHERE replica = ?1 ORDER BY keeper")?
+        .query_map([replica], |row| {
+            let keeper = id(row, 0, TransportKey::from_bytes)?;
+            Ok(KeeperSnapshot { keeper, memory: Zeroizing::new(row.get(1)?), records: Vec::new() })
+        })?
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut statement = connection.prepare_cached(
+        "SELECT id, kept FROM record WHERE replica = ?1 AND keeper = ?2 ORDER BY id",
+    )?;
+    for keeper in &mut known {
+        let of = rusqlite::params![replica, keeper.keeper.as_bytes()];
+        let records = statement
+            .query_map(of, |row| Ok((id(row, 0, RecordId::from_bytes)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        keeper.records = records;
+    }
+    Ok(known)
 }
 
 type Entries = (Vec<SnapshotEntry>, Vec<(EntryId, Header)>);

@@ -137,6 +137,28 @@ fn apply(connection: &Connection, replica: ReplicaRow, write: &Write) -> Result<
             "INSERT OR REPLACE INTO receipt (replica, device, bytes) VALUES (?1, ?2, ?3)",
             params![replica, device.as_bytes(), bytes],
         ),
+        Write::Keeper { keeper, memory } => run(
+            "INSERT OR REPLACE INTO keeper (replica, keeper, memory) VALUES (?1, ?2, ?3)",
+            params![replica, keeper.as_bytes(), memory.as_slice()],
+        ),
+        Write::Record { keeper, record, kept } => run(
+            "INSERT OR REPLACE INTO record (replica, keeper, id, kept) VALUES (?1, ?2, ?3, ?4)",
+            params![replica, keeper.as_bytes(), record.as_bytes(), kept],
+        ),
+        Write::ForgetRecord { keeper, record } => run(
+            "DELETE FROM record WHERE replica = ?1 AND keeper = ?2 AND id = ?3",
+            params![replica, keeper.as_bytes(), record.as_bytes()],
+        ),
+        Write::ForgetKeeper { keeper } => {
+            run(
+                "DELETE FROM record WHERE replica = ?1 AND keeper = ?2",
+                params![replica, keeper.as_bytes()],
+            )?;
+            run(
+                "DELETE FROM keeper WHERE replica = ?1 AND keeper = ?2",
+                params![replica, keeper.as_bytes()],
+            )
+        }
         Write::Stale(documents) => documents.iter().try_for_each(|document| {
             run(
                 "INSERT OR IGNORE INTO stale (replica, document) VALUES (?1, ?2)",

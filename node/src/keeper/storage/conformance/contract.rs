@@ -195,7 +195,10 @@ pub(super) fn generations_follow_each_other(store: &mut dyn Store) {
     assert_eq!(rekey(store, 2), Some((Generation(2), vec![21])));
     assert_eq!(rekey(store, 3), Some((Generation(3), vec![30])));
     assert_eq!(rekey(store, 4), None);
-    assert!(within(store, |t| rows::has_access_key(t, row, AccessKey::from_bytes([20; 32]))));
+    let of = |store: &mut dyn Store, key| {
+        within(store, |t| rows::generation_of(t, row, AccessKey::from_bytes([key; 32])))
+    };
+    assert_eq!((of(store, 20), of(store, 99)), (Some(Generation(2)), None));
     within(store, |tables| rows::forget_keys(tables, row, Generation(2)));
     assert_eq!(within(store, |tables| rows::keys(tables, row, Generation(1))), []);
     assert_eq!(within(store, |tables| rows::forget_ended_keys(tables, NOW.after(3))), 1);

@@ -117,7 +117,7 @@ pub(super) async fn serve_one_mailbox(url: &str) {
         add_invitation(&mut PostgresStore::connect(&owned).unwrap(), NOW, &[5; 32]).unwrap();
     };
     tokio::task::spawn_blocking(invite).await.unwrap();
-    let access = || Access::Mailbox { mailbox: mailbox(), generation: Generation(1), key: key(2) };
+    let access = || Access::Mailbox { mailbox: mailbox(), key: key(2) };
     let mut writer = Guest::at(10, &one, Access::Nothing);
     writer.up().await;
     let create = Wish::Create {

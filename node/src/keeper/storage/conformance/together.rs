@@ -70,8 +70,8 @@ impl Client {
 
     fn open(&mut self, owner: u8) -> KeeperReply {
         let proof = MEETING.prove_access(&key(101), mailbox(owner));
-        let generation = Generation(1);
-        self.ask(&KeeperRequest::Open { mailbox: mailbox(owner), generation, proof })
+        let access = AccessKey::from_bytes(key(101).verifying_key());
+        self.ask(&KeeperRequest::Open { mailbox: mailbox(owner), access, proof })
     }
 }
 

@@ -87,17 +87,18 @@ pub(crate) fn add_keys(
     Ok(())
 }
 
-/// Whether a mailbox has had this access key.
-pub(crate) fn has_access_key(
+/// The generation, present or ended, that has this access key.
+pub(crate) fn generation_of(
     tables: &mut dyn Tables,
     mailbox: MailboxRow,
     access: AccessKey,
-) -> Result<bool, StoreError> {
+) -> Result<Option<Generation>, StoreError> {
     let rows = tables.select(
         "SELECT number FROM generation WHERE mailbox = $1 AND access = $2",
         &[number_of(mailbox), Bytes(access.as_bytes())],
     )?;
-    Ok(!rows.is_empty())
+    let Some(mut columns) = first(rows) else { return Ok(None) };
+    Ok(Some(Generation(columns.number()?)))
 }
 
 /// Ends the present keys.
