@@ -28,14 +28,14 @@ pub(crate) struct UpArgs {
     /// Do not ask the router to let other members in (UPnP)
     #[arg(long)]
     pub(crate) no_upnp: bool,
-    /// Whom this machine's address is shown to: direct or relay-only [remembered]
+    /// Whom this machine's address is shown to: direct or relay-only (remembered)
     ///
     /// With relay-only, members are spoken to through the relays of your groups' keepers and in no
     /// other way, so that no member learns where you are; the keepers do. Without a keeper nobody is
     /// reached. What you say here is remembered: the next `cairn up` does the same.
     #[arg(long, value_name = "WAY")]
     pub(crate) reach: Option<String>,
-    /// Go through this SOCKS5 proxy for every connection: socks5://HOST:PORT, or none [remembered]
+    /// Go through this SOCKS5 proxy for every connection: socks5://HOST:PORT, or none (remembered)
     ///
     /// Nothing goes out beside it, and no name is looked up outside it. Each of your groups is
     /// another user there, so that Tor gives each a way out of its own. What you say here is

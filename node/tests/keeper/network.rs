@@ -155,6 +155,23 @@ async fn m5_a_relay_has_as_many_places_as_its_operator_gives() {
     }
 }
 
+/// The value that the keeper holds under a name.
+async fn held(swarm: &mut Swarm<Node>, name: &[u8]) -> Option<kad::Record> {
+    let query = swarm.behaviour_mut().table.get_record(kad::RecordKey::new(&name));
+    until(swarm, |event| match event {
+        SwarmEvent::Behaviour(NodeEvent::Table(kad::Event::OutboundQueryProgressed {
+            id,
+            result: kad::QueryResult::GetRecord(got),
+            ..
+        })) if id == query => Some(match got {
+            Ok(kad::GetRecordOk::FoundRecord(found)) => Some(found.record),
+            _ => None,
+        }),
+        _ => None,
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn m5_small_values_are_held_for_all_and_others_are_not() {
     let house = House::start(Limits::default()).await;
@@ -174,28 +191,10 @@ async fn m5_small_values_are_held_for_all_and_others_are_not() {
         .await;
         house.counted("cairn_keeper_table_records_total", count).await;
     }
-    let found = |wanted: &'static [u8]| {
-        let key = kad::RecordKey::new(&wanted);
-        (key, move |event| match event {
-            SwarmEvent::Behaviour(NodeEvent::Table(kad::Event::OutboundQueryProgressed {
-                result: kad::QueryResult::GetRecord(got),
-                ..
-            })) => Some(match got {
-                Ok(kad::GetRecordOk::FoundRecord(found)) => Some(found.record),
-                _ => None,
-            }),
-            _ => None,
-        })
-    };
-    let (key, looking) = found(b"under a blinded name");
-    two.behaviour_mut().table.get_record(key);
-    let record = until(&mut two, looking).await.unwrap();
+    let record = held(&mut two, b"under a blinded name").await.unwrap();
     assert_eq!((record.value, record.publisher), (vec![7; 900], None));
-    for name in [&b"too large"[..], &[b'n'; 65]] {
-        let (key, looking) = found(name);
-        two.behaviour_mut().table.get_record(key);
-        assert!(until(&mut two, looking).await.is_none());
-    }
+    assert!(held(&mut two, b"too large").await.is_none());
+    assert!(held(&mut two, &[b'n'; 65]).await.is_none());
     // Nobody is named to anybody.
     two.behaviour_mut().table.get_closest_peers(*one.local_peer_id());
     let peers = until(&mut two, |event| match event {
