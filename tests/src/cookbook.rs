@@ -5,7 +5,7 @@
 //! - `[..]` stands for any text of a line, `...` alone for any lines. `[CODE]` stands for any text
 //!   too, and gives it to `$CODE` for all that is typed later, by anyone.
 //! - `(fails)` below means that the exit code is not 0, as it must be everywhere else.
-//! - `cairn up` goes on running in the background until a line `^C`.
+//! - `cairn up` and `cairn keeper run` go on running in the background until a line `^C`.
 //! - A block `text ~ana words.txt` is a file in ana's folder.
 //!
 //! What arrives from other nodes takes its time: a command that only looks is repeated until it
@@ -205,11 +205,12 @@ fn place(line: &str) -> Option<(&str, &str, &str)> {
 /// Whether a command only looks, so that it may be repeated.
 #[must_use]
 pub fn only_looks(command: &str) -> bool {
-    const LOOKING: [&str; 12] = [
+    const LOOKING: [&str; 13] = [
         "acts",
         "doctor",
         "explain",
         "group agreement",
+        "group keeper list",
         "group list",
         "group show",
         "members",
@@ -278,8 +279,14 @@ mod tests {
         assert!(only_looks("cairn read \"Thursday circle\" Evenings"));
         assert!(only_looks("cairn group list"));
         assert!(only_looks("cairn status"));
-        for acts in ["cairn post x y", "cairn group leave x", "cairn group agreement x --set", "rm"]
-        {
+        assert!(only_looks("cairn group keeper list x"));
+        for acts in [
+            "cairn post x y",
+            "cairn group keeper add x y",
+            "cairn group leave x",
+            "cairn group agreement x --set",
+            "rm",
+        ] {
             assert!(!only_looks(acts), "{acts}");
         }
     }

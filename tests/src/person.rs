@@ -16,6 +16,9 @@ use crate::program::{Ran, cairn, ended};
 /// for on the local network.
 pub const LOOPBACK: [&str; 3] = ["--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"];
 
+/// Where a keeper listens when nothing else is said: any free port, on loopback.
+pub const LOOPBACK_KEEPER: [&str; 2] = ["--listen", "/ip4/127.0.0.1/tcp/0"];
+
 /// Somebody with a home.
 #[derive(Debug)]
 pub struct Person {

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use cairn_tests::cookbook::{Block, STOP, Step, matches, only_looks, parse};
 use cairn_tests::patience::until;
-use cairn_tests::person::Person;
+use cairn_tests::person::{LOOPBACK_KEEPER, Person};
 use cairn_tests::place::Place;
 use cairn_tests::program::{Ran, cairn};
 
@@ -65,6 +65,10 @@ impl Reading {
             Block::Step(step) if step.command == "cairn up" => {
                 self.up.push(step.person.clone());
                 self.person(&step.person).arrive();
+            }
+            Block::Step(step) if step.command == "cairn keeper run" => {
+                self.up.push(step.person.clone());
+                self.person(&step.person).keep(&LOOPBACK_KEEPER);
             }
             Block::Step(step) => self.type_in(chapter, &step),
         }

@@ -11,6 +11,9 @@ use crate::error::Failure;
 use crate::output::{answer, counted};
 
 /// Carry a group's discussion by hand, where there is no network
+///
+/// One member writes a file, on a USB stick for example; another reads it. Do it once in each
+/// direction, and both have everything.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BundleCommand {
     Write(WriteArgs),
@@ -25,7 +28,7 @@ pub(crate) enum BundleCommand {
 pub(crate) struct WriteArgs {
     #[command(flatten)]
     group: GroupArg,
-    /// Where to write it
+    /// Where to write it, such as a file on the stick
     file: PathBuf,
 }
 
@@ -36,7 +39,7 @@ pub(crate) struct WriteArgs {
 pub(crate) struct ReadArgs {
     #[command(flatten)]
     group: GroupArg,
-    /// The file
+    /// The file that was written
     file: PathBuf,
 }
 

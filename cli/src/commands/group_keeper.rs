@@ -8,6 +8,9 @@ use crate::error::Failure;
 use crate::output::{Paint, answer, counted, short};
 
 /// Choose the group's keepers: always-on machines that hold what they cannot read
+///
+/// With a keeper, members reach each other who are never online together. What lies there is sealed:
+/// its operator can read nothing of it. Founders and stewards choose; all members' nodes follow.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeeperCommand {
     Add(AddArgs),
@@ -17,8 +20,8 @@ pub(crate) enum KeeperCommand {
 
 /// Use a keeper, with a code from its operator
 ///
-/// Members who are never online together then reach each other. Two keepers are the recommended
-/// number: one fills what the other loses or withholds.
+/// Needs a running node (`cairn up`) and a keeper that can be reached now. Use two, run by different
+/// people, if you can: one fills what the other loses or withholds.
 #[derive(Debug, Args)]
 pub(crate) struct AddArgs {
     #[command(flatten)]

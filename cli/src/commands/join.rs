@@ -15,8 +15,8 @@ const CODE_CHARS: u64 = 32 * 1024;
 
 /// Ask to join a group with a code
 ///
-/// Your node hands the request to a member's node; somebody there admits you. Until then the group
-/// is listed as waiting. Needs a running node (`cairn up`).
+/// Your node hands the request to a member's node, or leaves it with a keeper of the group; somebody
+/// there admits you. Until then the group is listed as waiting. Needs a running node (`cairn up`).
 #[derive(Debug, clap::Args)]
 pub(crate) struct JoinArgs {
     /// The code that you were given; asked for, or read from stdin, if left out
@@ -52,9 +52,12 @@ pub(crate) async fn run(setting: &Setting, args: JoinArgs) -> Result<(), Failure
             .to_owned(),
     })?;
     if answer.get("reached").is_some_and(|reached| reached == &serde_json::Value::Bool(false)) {
-        setting.out.warn(
-            "Nobody of the group was reached yet. Your node keeps trying for as long as it runs.",
-        );
+        setting.out.warn(if answer::flag(&answer, "with_keeper") {
+            "Nobody of the group has answered yet. Your request lies with the group's keeper until \
+             somebody does; you can stop your node and look again later."
+        } else {
+            "Nobody of the group was reached yet. Your node keeps trying for as long as it runs."
+        });
     }
     Ok(())
 }

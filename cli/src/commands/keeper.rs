@@ -12,8 +12,9 @@ use crate::output::{Paint, answer, counted};
 
 /// Run an always-on node that holds messages for groups, and can read none of them
 ///
-/// A keeper lets members reach each other who are never online together. Its operator hands a code
-/// to a founder of each group; the founder adds the keeper to the group.
+/// A keeper lets members reach each other who are never online together. `keeper run` starts one on
+/// any machine that is always on; `keeper invite` prints a code, which its operator hands to a founder
+/// or steward of a group; they give it to `cairn group keeper add`, and all members' nodes use it.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeeperCommand {
     Run(Box<RunArgs>),
@@ -30,9 +31,9 @@ pub(crate) struct RunArgs {
     /// Listen on this address (may be repeated) [default: port 4224, TCP and QUIC, everywhere]
     #[arg(long, value_name = "MULTIADDR")]
     listen: Vec<String>,
-    /// Others reach it here (may be repeated) [default: where it listens]
+    /// The address that others use (may be repeated) [default: where it listens]
     ///
-    /// For a machine behind a router, or with a name: /dns/keeper.example.org/tcp/4224.
+    /// For a machine behind a router, or one with a name: /dns/keeper.example.org/tcp/4224.
     #[arg(long, value_name = "MULTIADDR")]
     external: Vec<String>,
     #[command(flatten)]
@@ -79,12 +80,12 @@ struct StoreArg {
     store: Option<String>,
 }
 
-/// Print a code for the founder of one group
+/// Print a code with which one group can use this keeper
 ///
-/// It is good for one mailbox and for 60 days. The keeper may be running.
+/// It is good for one group, once, and for 60 days. The keeper may be running.
 #[derive(Debug, Args)]
 pub(crate) struct InviteArgs {
-    /// The keeper is reached here (may be repeated) [default: where it was reached last]
+    /// The address that the code names (may be repeated) [default: what the keeper used last]
     #[arg(long, value_name = "MULTIADDR")]
     address: Vec<String>,
     #[command(flatten)]
@@ -158,8 +159,8 @@ async fn invite(setting: &Setting, args: InviteArgs) -> Result<(), Failure> {
         runtime::keeper_invite(&setting.home, args.store.store, &args.address).await?.to_text();
     setting.out.show(&json!({ "code": code }), |_, _| code.clone())?;
     setting.out.remark(
-        "Hand it to one founder, in person or by a safe way: whoever has it can make one mailbox \
-         here. It is good for 60 days.",
+        "Hand it to a founder or steward, in person or by a safe way: whoever has it can make one \
+         mailbox here. It is good for 60 days.",
     );
     Ok(())
 }

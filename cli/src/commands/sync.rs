@@ -13,14 +13,14 @@ use crate::output::{Output, Paint, answer, counted};
 /// How often the progress of a long catch-up is looked at.
 const GLANCE: Duration = Duration::from_millis(250);
 
-/// Bring a group up to date with the nodes that can be reached
+/// Bring a group up to date with the nodes and keepers that can be reached
 ///
 /// The node does this by itself; this command is for not waiting, or for waiting until it is done.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SyncArgs {
     #[command(flatten)]
     group: GroupArg,
-    /// Return when nothing is missing any more
+    /// Return when nothing is missing any more, and the keepers hold what you wrote
     #[arg(long)]
     wait: bool,
 }
@@ -65,9 +65,19 @@ fn text(_: Paint, answer: &Value) -> String {
         Some(Value::Array(peers)) => u64::try_from(peers.len()).unwrap_or(u64::MAX),
         _ => answer::number(answer, "peers"),
     };
-    let with = match peers {
-        0 => "no other node is reached right now".to_owned(),
-        peers => format!("connected with {}", counted(peers, "node")),
+    let read = answer::list(answer, "keepers")
+        .iter()
+        .filter(|keeper| answer::flag(keeper, "open") && answer::flag(keeper, "read"))
+        .count();
+    let with = match (peers, u64::try_from(read).unwrap_or(u64::MAX)) {
+        (0, 0) => "no other node is reached right now".to_owned(),
+        (peers, 0) => format!("connected with {}", counted(peers, "node")),
+        (0, read) => format!("up to date with {}", counted(read, "keeper")),
+        (peers, read) => format!(
+            "connected with {} and up to date with {}",
+            counted(peers, "node"),
+            counted(read, "keeper"),
+        ),
     };
     match answer::number(answer, "missing") {
         0 => format!("Nothing is known to be missing: {held}, {with}."),

@@ -22,24 +22,24 @@ pub(crate) struct UpArgs {
     /// chosen once per group and remembered; a fixed port serves the first, the others choose.
     #[arg(long, value_name = "MULTIADDR")]
     pub(crate) listen: Vec<String>,
-    /// Do not look for members on the local network
+    /// Do not look for members on the local network; for networks that you share with strangers
     #[arg(long)]
     pub(crate) no_mdns: bool,
     /// Do not ask the router to let other members in (UPnP)
     #[arg(long)]
     pub(crate) no_upnp: bool,
-    /// Whom this machine's address is shown to: direct or relay-only (remembered)
+    /// How members are reached: direct, or relay-only, which hides your address from them (remembered)
     ///
     /// With relay-only, members are spoken to through the relays of your groups' keepers and in no
-    /// other way, so that no member learns where you are; the keepers do. Without a keeper nobody is
-    /// reached. What you say here is remembered: the next `cairn up` does the same.
+    /// other way, so that no member learns where you are; the keepers do. In a group without a keeper
+    /// nobody is reached then. The next `cairn up` does the same, until you say `--reach direct`.
     #[arg(long, value_name = "WAY")]
     pub(crate) reach: Option<String>,
     /// Go through this SOCKS5 proxy for every connection: socks5://HOST:PORT, or none (remembered)
     ///
-    /// Nothing goes out beside it, and no name is looked up outside it. Each of your groups is
-    /// another user there, so that Tor gives each a way out of its own. What you say here is
-    /// remembered: the next `cairn up` does the same.
+    /// Nothing goes out beside it, and no name is looked up outside it. For Tor on this machine, say
+    /// socks5://127.0.0.1:9050; each of your groups is another user there, so that Tor gives each a
+    /// way out of its own. The next `cairn up` does the same, until you say `--proxy none`.
     #[arg(long, value_name = "URL")]
     pub(crate) proxy: Option<String>,
 }

@@ -191,6 +191,15 @@ impl Shelf {
         &self.lacking
     }
 
+    /// Those of one device's log.
+    pub fn lacking_of(
+        &self,
+        device: DeviceId,
+    ) -> impl Iterator<Item = &(DeviceId, u64, EntryId)> + '_ {
+        let first = (device, 0, EntryId::from_bytes([0; 32]));
+        self.lacking.range(first..).take_while(move |(of, ..)| *of == device)
+    }
+
     /// What is to be put: for each log that has something lacking that `ready` lets through, all
     /// that is lacking, up to the ends of the log: without what is before an entry nobody can take
     /// it. About as many as `limit` in all. Entries that the set has no more are forgotten.

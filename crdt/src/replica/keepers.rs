@@ -35,6 +35,7 @@ use crate::mailbox::{Cursor, Generation};
 use crate::replica::Replica;
 use crate::replica::effect::Write;
 use crate::replica::outcome::Outcome;
+use crate::replica::persona::ReplicaState;
 use crate::sync::message::Receipt;
 use crate::time::Timestamp;
 
@@ -163,6 +164,10 @@ pub struct KeeperView {
     pub read: bool,
     /// Entries held here that it does not have yet.
     pub lacking: u64,
+    /// Those of this device among them, which are put at once; others' may still come from others.
+    pub own: u64,
+    /// Whether a request to join lies there, and no answer has come yet.
+    pub letter: bool,
     /// Bytes used and allowed, when it was opened last.
     pub used: Option<(u64, u64)>,
     /// Whether it has said that it is full.
@@ -380,6 +385,8 @@ impl Replica {
     /// How it stands with each keeper.
     #[must_use]
     pub fn keepers(&self) -> Vec<KeeperView> {
+        let own = self.device();
+        let waiting = self.persona.state == ReplicaState::Waiting;
         let view = |(keeper, visit): (&TransportKey, &Visit)| KeeperView {
             keeper: *keeper,
             entry: visit.entry,
@@ -387,6 +394,8 @@ impl Replica {
             why: visit.why.clone(),
             read: visit.read,
             lacking: u64::try_from(visit.shelf.lacking().len()).unwrap_or(u64::MAX),
+            own: u64::try_from(visit.shelf.lacking_of(own).count()).unwrap_or(u64::MAX),
+            letter: waiting && visit.memory.asked,
             used: visit.state.as_ref().map(|state| (state.used, state.quota)),
             full: visit.full,
             misconduct: visit.memory.misconduct.clone(),

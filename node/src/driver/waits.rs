@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use cairn_crdt::id::{GroupId, TransportKey};
 use cairn_crdt::replica::input::Protocol;
+use cairn_crdt::replica::keepers::KeeperView;
 use cairn_crdt::replica::{Replica, ReplicaState};
 use cairn_crdt::time::Timestamp;
 
@@ -23,8 +24,9 @@ const ADMISSION_MILLIS: u64 = 1_500;
 
 /// What is waited for.
 enum For {
-    /// Everything that the reachable members hold.
-    Sync { synced: BTreeSet<TransportKey>, progress: Timestamp, held: u64 },
+    /// Everything that the reachable members and keepers hold, and that the latter hold what was
+    /// written here.
+    Sync { synced: BTreeSet<TransportKey>, progress: Timestamp, held: u64, unkept: u64 },
     /// A first word on a request to join.
     Join { reached: Option<Timestamp> },
 }
@@ -51,7 +53,7 @@ enum Stand {
 impl Waits {
     /// Answers when this replica and its reachable peers hold the same.
     pub(super) fn for_sync(&mut self, group: GroupId, now: Timestamp, answer: Answering) {
-        let until = For::Sync { synced: BTreeSet::new(), progress: now, held: 0 };
+        let until = For::Sync { synced: BTreeSet::new(), progress: now, held: 0, unkept: 0 };
         self.waits.push(Wait { group, since: now, until, answer });
     }
 
@@ -143,9 +145,11 @@ impl Wait {
                     _ => Stand::Over(Ok(())),
                 }
             }
-            For::Sync { synced, progress, held } => {
-                if *held != replica.held() {
+            For::Sync { synced, progress, held, unkept } => {
+                let kept = Kept::of(&replica.keepers());
+                if *held != replica.held() || *unkept != kept.lacking {
                     *held = replica.held();
+                    *unkept = kept.lacking;
                     *progress = now;
                 }
                 let members = members_connected(persona, replica);
@@ -153,17 +157,40 @@ impl Wait {
                     let mut streams = persona.link.streams.values();
                     streams.any(|s| s.peer == *peer && s.protocol == Protocol::Sync)
                 };
-                if members.is_empty() {
+                if members.is_empty() && !kept.any {
                     let at = self.since.max(*progress).after(NOBODY_MILLIS);
                     return if now < at { Stand::Until(at) } else { Stand::Over(Err(nobody())) };
                 }
                 let all = members.iter().all(|peer| synced.contains(peer) && !open(peer));
-                if all && replica.missing() == 0 {
+                if all && kept.settled && replica.missing() == 0 {
                     return Stand::Over(Ok(()));
                 }
                 let at = progress.after(STUCK_MILLIS);
-                if now < at { Stand::Until(at) } else { Stand::Over(Err(stuck(replica))) }
+                if now < at { Stand::Until(at) } else { Stand::Over(Err(stuck(replica, all))) }
             }
+        }
+    }
+}
+
+/// How far the exchange with the keepers whose mailboxes are open has come.
+#[derive(Debug, Eq, PartialEq)]
+struct Kept {
+    /// There is one.
+    any: bool,
+    /// Each was read, and holds what was written here, unless it is full.
+    settled: bool,
+    /// Entries of this device that one of them lacks.
+    lacking: u64,
+}
+
+impl Kept {
+    fn of(keepers: &[KeeperView]) -> Self {
+        let open = || keepers.iter().filter(|keeper| keeper.open);
+        let settled = |keeper: &KeeperView| keeper.read && (keeper.own == 0 || keeper.full);
+        Self {
+            any: open().next().is_some(),
+            settled: open().all(settled),
+            lacking: open().fold(0, |sum, keeper| sum.saturating_add(keeper.own)),
         }
     }
 }
@@ -175,17 +202,55 @@ pub(super) fn members_connected(persona: &Persona, replica: &Replica) -> Vec<Tra
 }
 
 fn nobody() -> ApiError {
-    ApiError::unavailable("nobody of the group could be reached")
+    ApiError::unavailable("nobody of the group could be reached, and none of its keepers")
         .hinted("Your node goes on trying. What you write goes out when it meets one of theirs.")
 }
 
-fn stuck(replica: &Replica) -> ApiError {
-    let message = match replica.missing() {
-        0 => "a node that is connected does not answer".to_owned(),
-        missing => {
-            format!("the nodes that are connected do not have all: {missing} payloads are missing")
+fn stuck(replica: &Replica, members_done: bool) -> ApiError {
+    let message = match (replica.missing(), members_done) {
+        (0, true) => "a keeper does not give or take all that it should".to_owned(),
+        (0, false) => "a node that is connected does not answer".to_owned(),
+        (missing, _) => {
+            format!("those that are reached do not have all: {missing} payloads are missing")
         }
     };
     ApiError::unavailable(message)
         .hinted("Your node goes on trying, with these nodes and the others of the group.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keeper(open: bool, read: bool, own: u64) -> KeeperView {
+        KeeperView {
+            keeper: TransportKey::from_bytes([1; 32]),
+            entry: None,
+            open,
+            why: None,
+            read,
+            lacking: own.saturating_add(3),
+            own,
+            letter: false,
+            used: None,
+            full: false,
+            misconduct: None,
+        }
+    }
+
+    #[test]
+    fn waiting_ends_when_every_open_keeper_was_read_and_has_what_was_written_here() {
+        let of = |keepers: &[KeeperView]| {
+            let kept = Kept::of(keepers);
+            (kept.any, kept.settled, kept.lacking)
+        };
+        assert_eq!(of(&[]), (false, true, 0));
+        assert_eq!(of(&[keeper(false, false, 5)]), (false, true, 0), "it is not reached");
+        assert_eq!(of(&[keeper(true, false, 0)]), (true, false, 0), "there may be more to read");
+        assert_eq!(of(&[keeper(true, true, 2)]), (true, false, 2), "it lacks two entries");
+        assert_eq!(of(&[keeper(true, true, 0)]), (true, true, 0), "others' may come from others");
+        assert_eq!(of(&[keeper(true, true, 0), keeper(true, true, 1)]), (true, false, 1));
+        let full = KeeperView { full: true, ..keeper(true, true, 4) };
+        assert_eq!(of(&[full]), (true, true, 4), "a full one takes no more");
+    }
 }

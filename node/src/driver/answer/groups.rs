@@ -91,12 +91,14 @@ fn history(view: &View<'_>) -> Result<Option<&'static str>, ApiError> {
     })
 }
 
-/// The answer to a request to join.
+/// The answer to a request to join: whether a member's node answered, and whether the request lies
+/// with a keeper.
 pub(in crate::driver) fn joined(replica: &Replica, reached: bool) -> Answer {
     json!({
         "group": replica.group().to_string(),
         "state": state_word(replica.state()),
         "reached": reached,
+        "with_keeper": replica.keepers().iter().any(|keeper| keeper.letter),
     })
 }
 
