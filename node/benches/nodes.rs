@@ -7,9 +7,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark")]
 #![expect(clippy::indexing_slicing, reason = "a benchmark")]
 
-use std::io::{BufRead as _, BufReader};
+#[path = "nodes/process.rs"]
+mod process;
+
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cairn_crdt::capability::grant::History;
@@ -18,15 +19,12 @@ use cairn_crdt::replica::effect::{Effect, Write};
 use cairn_crdt::replica::input::{Command as Ask, CommandId, ImportedPost, Input};
 use cairn_crdt::replica::{Founding, Replica};
 use cairn_crdt::time::Timestamp;
-use cairn_node::api::client::Client;
 use cairn_node::api::command::{HistoryChoice, ImportLine, Request};
-use cairn_node::runtime::{self, UpOptions};
 use cairn_node::storage::{Home, Store as _};
 use rand_core::SeedableRng as _;
-use serde_json::Value;
-use tempfile::TempDir;
 
-const PASSPHRASE: &str = "a passphrase for a benchmark";
+use process::{Node, PASSPHRASE, home, loopback_bytes, serve};
+
 const TEXT: &str = "last night was hard again, but I called my sister and slept a little";
 
 #[tokio::main]
@@ -99,77 +97,6 @@ fn steps(posts: usize) -> Vec<(&'static str, f64)> {
         ("store: write entry and row, µs", each(write)),
         ("store: read it when opened, µs", each(read)),
     ]
-}
-
-async fn serve(home: &Path) {
-    let options =
-        UpOptions { listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()], ..UpOptions::default() };
-    runtime::up(home, PASSPHRASE, options, |_| println!("ready")).await.unwrap();
-}
-
-struct Node {
-    child: Child,
-    client: Client,
-    started: Duration,
-}
-
-impl Node {
-    async fn up(home: &Path) -> Self {
-        let begin = Instant::now();
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .arg("node")
-            .arg(home)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line.trim(), "ready");
-        let started = begin.elapsed();
-        let client = Client::connect(home).await.unwrap().unwrap();
-        Self { child, client, started }
-    }
-
-    async fn ask(&self, request: Request) -> Value {
-        self.client.call(request).await.unwrap_or_else(|why| panic!("{why}"))
-    }
-
-    async fn group(&self) -> Value {
-        self.ask(Request::Status).await["groups"][0].clone()
-    }
-
-    /// The most memory that the process has had, in MiB.
-    fn memory(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-        let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        kib / 1024.0
-    }
-
-    async fn down(mut self) {
-        self.ask(Request::Shutdown).await;
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Bytes received over the loopback interface so far.
-fn loopback_bytes() -> f64 {
-    let table = std::fs::read_to_string("/proc/net/dev").unwrap();
-    let line = table.lines().find(|line| line.trim_start().starts_with("lo:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-fn home() -> TempDir {
-    let home = tempfile::tempdir().unwrap();
-    runtime::init(home.path(), PASSPHRASE).unwrap();
-    home
 }
 
 async fn until_equal(one: &Node, other: &Node) {

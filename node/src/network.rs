@@ -124,7 +124,7 @@ pub enum NetworkCommand {
     /// From now on exactly these peers take part in gossip (S3). Nobody else is in a mesh or
     /// fan-out, whatever it subscribes to.
     Members(BTreeSet<TransportKey>),
-    /// From now on exactly these are the group's keepers, the first [`policy::KEEPERS`] of them: a
+    /// From now on exactly these are the group's keepers, the first `KEEPERS` of them: a
     /// connection is kept to each, they are asked to call back, and a place is reserved at their
     /// relays while nobody can call this node directly. They take no part in anything else.
     Keepers(Vec<KeeperContact>),

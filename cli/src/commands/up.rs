@@ -28,14 +28,14 @@ pub(crate) struct UpArgs {
     /// Do not ask the router to let other members in (UPnP)
     #[arg(long)]
     pub(crate) no_upnp: bool,
-    /// How members are reached: direct, or relay-only, which hides your address from them [remembered]
+    /// How members are reached: direct, or relay-only, which hides your address from them (remembered)
     ///
     /// With relay-only, members are spoken to through the relays of your groups' keepers and in no
     /// other way, so that no member learns where you are; the keepers do. In a group without a keeper
     /// nobody is reached then. The next `cairn up` does the same, until you say `--reach direct`.
     #[arg(long, value_name = "WAY")]
     pub(crate) reach: Option<String>,
-    /// Go through this SOCKS5 proxy for every connection: socks5://HOST:PORT, or none [remembered]
+    /// Go through this SOCKS5 proxy for every connection: socks5://HOST:PORT, or none (remembered)
     ///
     /// Nothing goes out beside it, and no name is looked up outside it. For Tor on this machine, say
     /// socks5://127.0.0.1:9050; each of your groups is another user there, so that Tor gives each a

@@ -32,8 +32,11 @@ const TRIED: usize = 64;
 pub struct Bundle {
     /// Records that come first.
     pub head: Vec<Vec<u8>>,
-    /// The entries, to be packed from the store.
+    /// The entries, to be packed from the store: the same bytes for the same entries, so that a
+    /// bundle that was cut short can be completed.
     pub deposit: Deposit,
+    /// Records that come after those.
+    pub tail: Vec<Vec<u8>>,
 }
 
 impl Bundle {
@@ -74,9 +77,10 @@ impl Replica {
             }
         }
         let receipts: Vec<_> = self.holdings.receipts().cloned().collect();
+        let mut tail = Vec::new();
         for receipt in receipts.into_iter().chain(self.sign_receipt(out)) {
             let parcel = Parcel::Receipt { receipt, left_at: List::default() };
-            head.extend(sealer.seal(&parcel));
+            tail.extend(sealer.seal(&parcel));
         }
         let set = &self.set;
         let mut shelf = Shelf::restore(set, std::collections::BTreeMap::new());
@@ -85,7 +89,7 @@ impl Replica {
         let missing: BTreeSet<EntryId> =
             all.filter(|id| self.documents.missing().contains_key(id)).collect();
         let deposit = Deposit { paths, missing, content: true, sealer };
-        Ok(Reply::Bundle(Box::new(Bundle { head, deposit })))
+        Ok(Reply::Bundle(Box::new(Bundle { head, deposit, tail })))
     }
 
     /// Reads some records of a bundle.

@@ -96,6 +96,10 @@ fn pack(
         entries = entries.saturating_add(held.sum());
         Ok(())
     })?;
+    for record in &bundle.tail {
+        put(record)?;
+        records = records.saturating_add(1);
+    }
     put(&bundle.end(records))?;
     file.flush()?;
     file.get_ref().sync_all()?;

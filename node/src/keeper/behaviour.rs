@@ -77,10 +77,9 @@ fn relay_config(limits: &RelayLimits) -> relay::Config {
 /// Values are put into the store by the service, which looks at them first. A keeper asks nobody and
 /// keeps the addresses of nobody who is not connected.
 fn table(peer: libp2p::PeerId) -> kad::Behaviour<MemoryStore> {
-    let (value, _) = policy::TABLE_BYTES;
     let store = MemoryStoreConfig {
         max_records: policy::TABLE_RECORDS,
-        max_value_bytes: value,
+        max_value_bytes: policy::TABLE_VALUE_BYTES,
         max_providers_per_key: 0,
         max_provided_keys: 0,
     };

@@ -148,8 +148,10 @@ pub(super) const WATCH: Duration = Duration::from_secs(30);
 
 /// Values of the distributed hash table that are held.
 pub(super) const TABLE_RECORDS: usize = 65_536;
-/// Bytes of one such value, and of its key.
-pub(super) const TABLE_BYTES: (usize, usize) = (1024, 64);
+/// Bytes of one such value.
+pub(super) const TABLE_VALUE_BYTES: usize = 1024;
+/// Bytes of its key.
+pub(super) const TABLE_KEY_BYTES: usize = 64;
 /// How long such a value is held.
 pub(super) const TABLE_TIME: Duration = Duration::from_secs(48 * 60 * 60);
 

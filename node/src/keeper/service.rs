@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use libp2p::identity::Keypair;
 use libp2p::kad;
-use libp2p::kad::store::RecordStore as _;
+use libp2p::kad::store::{MemoryStore, RecordStore as _};
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, Swarm, SwarmBuilder, noise, relay, tcp, yamux};
 use rand_chacha::ChaCha20Rng;
@@ -209,8 +209,7 @@ impl Service {
         else {
             return;
         };
-        let (value, key) = policy::TABLE_BYTES;
-        if record.value.len() > value || record.key.as_ref().len() > key {
+        if record.key.as_ref().len() > policy::TABLE_KEY_BYTES {
             return;
         }
         let last = Instant::now().into_std().checked_add(policy::TABLE_TIME);
@@ -219,9 +218,26 @@ impl Service {
             (said, last) => said.or(last),
         };
         record.publisher = None;
-        if self.swarm.behaviour_mut().table.store_mut().put(record).is_ok() {
+        let store = self.swarm.behaviour_mut().table.store_mut();
+        let mut put = store.put(record.clone());
+        if matches!(put, Err(kad::store::Error::MaxRecords)) {
+            make_room(store);
+            put = store.put(record);
+        }
+        if put.is_ok() {
             metrics.table_records.add(1);
         }
+    }
+}
+
+/// Lets go of those values whose time is over soonest: whoever fills the table with junk pushes out
+/// older junk, and what is published again and again comes back.
+fn make_room(store: &mut MemoryStore) {
+    let mut ends: Vec<_> = store.records().filter_map(|record| record.expires).collect();
+    ends.sort_unstable();
+    let place = policy::TABLE_RECORDS.checked_div(16).unwrap_or_default();
+    if let Some(end) = ends.get(place).copied() {
+        store.retain(|_, record| record.expires.is_some_and(|expires| expires > end));
     }
 }
 

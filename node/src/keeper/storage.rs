@@ -1,6 +1,6 @@
 //! What a keeper holds, behind a contract: statements in a transaction.
 //!
-//! The rules ([`super::mailbox`]) are written once over [`rows`], and those once over [`Tables`], so
+//! The rules (`mailbox.rs`) are written once over `rows`, and those once over [`Tables`], so
 //! that a store is only a way to run statements. SQL is written in the part that SQLite and
 //! PostgreSQL share. What must stay true of a store:
 //!

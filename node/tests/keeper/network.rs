@@ -155,13 +155,31 @@ async fn m5_a_relay_has_as_many_places_as_its_operator_gives() {
     }
 }
 
+/// The value that the keeper holds under a name.
+async fn held(swarm: &mut Swarm<Node>, name: &[u8]) -> Option<kad::Record> {
+    let query = swarm.behaviour_mut().table.get_record(kad::RecordKey::new(&name));
+    until(swarm, |event| match event {
+        SwarmEvent::Behaviour(NodeEvent::Table(kad::Event::OutboundQueryProgressed {
+            id,
+            result: kad::QueryResult::GetRecord(got),
+            ..
+        })) if id == query => Some(match got {
+            Ok(kad::GetRecordOk::FoundRecord(found)) => Some(found.record),
+            _ => None,
+        }),
+        _ => None,
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn m5_small_values_are_held_for_all_and_others_are_not() {
     let house = House::start(Limits::default()).await;
     let (mut one, mut two) = (connected(&house).await, connected(&house).await);
     let small = kad::Record::new(b"under a blinded name".to_vec(), vec![7; 900]);
     let large = kad::Record::new(b"too large".to_vec(), vec![7; 1025]);
-    for (record, count) in [(large, 0), (small, 1)] {
+    let long = kad::Record::new(vec![b'n'; 65], vec![7; 10]);
+    for (record, count) in [(large, 0), (long, 0), (small, 1)] {
         one.behaviour_mut().table.put_record(record, kad::Quorum::One).unwrap();
         until(&mut one, |event| match event {
             SwarmEvent::Behaviour(NodeEvent::Table(kad::Event::OutboundQueryProgressed {
@@ -173,26 +191,10 @@ async fn m5_small_values_are_held_for_all_and_others_are_not() {
         .await;
         house.counted("cairn_keeper_table_records_total", count).await;
     }
-    let found = |wanted: &'static [u8]| {
-        let key = kad::RecordKey::new(&wanted);
-        (key, move |event| match event {
-            SwarmEvent::Behaviour(NodeEvent::Table(kad::Event::OutboundQueryProgressed {
-                result: kad::QueryResult::GetRecord(got),
-                ..
-            })) => Some(match got {
-                Ok(kad::GetRecordOk::FoundRecord(found)) => Some(found.record),
-                _ => None,
-            }),
-            _ => None,
-        })
-    };
-    let (key, looking) = found(b"under a blinded name");
-    two.behaviour_mut().table.get_record(key);
-    let record = until(&mut two, looking).await.unwrap();
+    let record = held(&mut two, b"under a blinded name").await.unwrap();
     assert_eq!((record.value, record.publisher), (vec![7; 900], None));
-    let (key, looking) = found(b"too large");
-    two.behaviour_mut().table.get_record(key);
-    assert!(until(&mut two, looking).await.is_none());
+    assert!(held(&mut two, b"too large").await.is_none());
+    assert!(held(&mut two, &[b'n'; 65]).await.is_none());
     // Nobody is named to anybody.
     two.behaviour_mut().table.get_closest_peers(*one.local_peer_id());
     let peers = until(&mut two, |event| match event {
@@ -228,8 +230,9 @@ async fn m5_who_can_be_reached_is_told_so_and_nobody_else_is_dialled() {
     let address: Multiaddr = format!("/ip4/127.0.0.3/tcp/{port}").parse().unwrap();
     ask_about(&mut one, &address);
     let event = tokio::select! {
-        event = until(&mut one, told) => event,
+        biased;
         came = elsewhere.accept() => panic!("the keeper has dialled {came:?}"),
+        event = until(&mut one, told) => event,
     };
     assert!(event.result.is_err());
 

@@ -165,20 +165,24 @@ impl Talk<'_> {
     }
 
     async fn ask(&mut self, Ask { tag, wish }: Ask) -> Result<(), Over> {
-        if let Wish::Watch { after, drops } = wish {
-            return self.watch(Some(tag), Some((after, drops))).await;
-        }
+        // It is answered by whoever ends the stream, should this be given up in between.
         self.under_way.ask = Some(tag);
+        if let Wish::Watch { after, drops } = wish {
+            self.watch(Some(tag), Some((after, drops))).await?;
+            self.under_way.ask = None;
+            return Ok(());
+        }
         let result = match self.grant(wish).await {
             Err(Over::Lied(lie)) => {
-                self.under_way.ask = None;
                 self.answer(tag, Err(Failure::Lie(lie))).await?;
+                self.under_way.ask = None;
                 return Err(Over::Lied(lie));
             }
             result => result?,
         };
+        self.answer(tag, result).await?;
         self.under_way.ask = None;
-        self.answer(tag, result).await
+        Ok(())
     }
 
     /// One request and its answer. A keeper that has no time is asked again after what it said.
@@ -296,10 +300,10 @@ impl Talk<'_> {
             KeeperReply::Later { .. } | KeeperReply::Unavailable => Err(Failure::Unavailable),
             _ => return Err(Lie::Answer.into()),
         };
-        self.under_way.watch = None;
-        match tag {
-            Some(tag) => self.answer(tag, result).await,
-            None => Ok(()),
+        if let Some(tag) = tag {
+            self.answer(tag, result).await?;
         }
+        self.under_way.watch = None;
+        Ok(())
     }
 }

@@ -35,20 +35,21 @@ struct Client {
     store: Box<dyn Store>,
     limits: Limits,
     visit: Visit,
+    now: Timestamp,
 }
 
 impl Client {
     fn new(connect: Connect<'_>, limits: Limits) -> Self {
         let visit = Visit { meeting: MEETING, place: Place::Outside };
-        Self { store: connect(), limits, visit }
+        Self { store: connect(), limits, visit, now: NOW }
     }
 
     fn ask(&mut self, request: &KeeperRequest) -> KeeperReply {
-        let (limits, visit) = (self.limits, self.visit);
+        let (limits, visit, now) = (self.limits, self.visit, self.now);
         let mut answer = None;
         self.store
             .within(&mut |tables| {
-                let mut rules = Rules { tables, limits: &limits, now: NOW, visit };
+                let mut rules = Rules { tables, limits: &limits, now, visit };
                 answer = Some(rules.answer(request, &[7; 32])?);
                 Ok(())
             })
@@ -172,14 +173,20 @@ pub(super) fn sweeps_count_once(connect: Connect<'_>) {
     let limits = Limits::default();
     let mut client = Client::new(connect, limits);
     client.open(3);
-    for number in 0..40_u8 {
+    // Half of them came later, and are not over yet.
+    for number in 0..80_u8 {
+        if number == 40 {
+            client.now = NOW.after(1000);
+        }
         let bytes = Bytes::new(vec![number; 600]).unwrap();
         let record = NewRecord { priority: false, erase: [0; 32], bytes };
         client.ask(&KeeperRequest::Put(List::new(vec![record]).unwrap()));
     }
     let later = NOW.after(limits.retention).after(1);
+    let all_in = Barrier::new(usize::from(PROCESSES));
     each(|_| {
         let mut store = connect();
+        all_in.wait();
         store.within(&mut |tables| sweep(tables, &limits, later).map(drop)).unwrap();
     });
     let mut found = None;
@@ -191,5 +198,5 @@ pub(super) fn sweeps_count_once(connect: Connect<'_>) {
         })
         .unwrap();
     let found = found.unwrap();
-    assert_eq!((found.records, found.used, found.newest.0), (0, 0, 40));
+    assert_eq!((found.records, found.used, found.newest.0), (40, 40 * 600, 80));
 }
