@@ -28,6 +28,7 @@ use crate::id::{
     DeviceId, EntryId, EpochId, InviteId, MailboxId, RecordId, RequestId, TransportKey,
 };
 use crate::log::frontier::FrontierDigest;
+use crate::log::set::LogSet;
 use crate::mailbox::deposit::Deposit;
 use crate::mailbox::message::{KeeperReply, KeeperRequest, MailboxState, Putting};
 use crate::mailbox::shelf::{Kept, Shelf};
@@ -42,7 +43,9 @@ use adding::Adding;
 pub(crate) use boxes::Letters;
 
 /// Bytes that the memory of a keeper may have in the store.
-const MEMORY_BYTES: usize = 64 * 1024;
+const MEMORY_BYTES: usize = 1024 * 1024;
+/// Records that wait to be deleted at one keeper.
+const ERASING: usize = 4096;
 
 /// What is asked of the shell about a keeper. Every one of the latter five is answered by one
 /// [`KeeperEvent`], in order, unless the connection ends.
@@ -282,6 +285,18 @@ impl Visit {
         change(&mut self.memory);
         self.changed = true;
     }
+
+    /// What is to be replaced is written down: it is deleted though this device stops first. What
+    /// else it holds is put anew before.
+    fn replace_stale(&mut self, set: &LogSet) {
+        let room = ERASING.saturating_sub(self.memory.erasing.len());
+        let stale: Vec<RecordId> = self.shelf.stale().iter().copied().take(room).collect();
+        for record in stale {
+            if let Some(Kept { epoch: Some(epoch), .. }) = self.shelf.lose(set, &record) {
+                self.remember(|memory| memory.erasing.push((record, epoch)));
+            }
+        }
+    }
 }
 
 /// All keepers of a group, and one that is being added.
@@ -298,9 +313,9 @@ impl Keepers {
     }
 
     /// An entry came into the set.
-    pub(crate) fn grow(&mut self, device: DeviceId, seq: u64, entry: EntryId) {
+    pub(crate) fn grow(&mut self, set: &LogSet, (device, seq, entry): (DeviceId, u64, EntryId)) {
         for visit in self.visits.values_mut() {
-            visit.shelf.grow(device, seq, entry);
+            visit.shelf.grow(set, device, seq, entry);
         }
     }
 
@@ -370,6 +385,7 @@ impl Replica {
     /// Writes down what is remembered of keepers, where it changed.
     pub(crate) fn keep_memories(&mut self, out: &mut Outcome) {
         for (keeper, visit) in &mut self.keepers.visits {
+            visit.replace_stale(&self.set);
             if std::mem::take(&mut visit.changed) {
                 let memory = Zeroizing::new(codec::encode(&visit.memory));
                 out.write(Write::Keeper { keeper: *keeper, memory });

@@ -164,7 +164,7 @@ fn held((cursor, (_, record)): (&u64, &(RecordId, NewRecord))) -> HeldRecord {
 }
 
 impl Mailbox {
-    fn put(&mut self, record: NewRecord) -> Putting {
+    pub fn put(&mut self, record: NewRecord) -> Putting {
         let id = record_id(record.bytes.as_slice());
         if self.records.values().any(|(held, _)| *held == id) {
             return Putting::Known;
@@ -343,7 +343,7 @@ impl Community {
     }
 
     /// Whoever waits for news hears of it.
-    fn tell_news(&mut self, key: TransportKey) {
+    pub fn tell_news(&mut self, key: TransportKey) {
         let keeper = self.keepers.get_mut(&key).unwrap();
         let mut news = Vec::new();
         let open = keeper.open.clone();

@@ -3,7 +3,7 @@
 
 use rand_core::CryptoRng;
 
-use super::{Asked, Deposited, KeeperAsk, Memory, Misconduct, Visit};
+use super::{Asked, Deposited, ERASING, KeeperAsk, Memory, Misconduct, Visit};
 use crate::codec::List;
 use crate::id::{EntryId, RecordId, TransportKey};
 use crate::limits::NAMED_RECORDS;
@@ -50,8 +50,8 @@ impl Replica {
         rng: &mut R,
         out: &mut Outcome,
     ) {
-        for (device, seq, entry) in std::mem::take(&mut out.entered) {
-            self.keepers.grow(device, seq, entry);
+        for place in std::mem::take(&mut out.entered) {
+            self.keepers.grow(&self.set, place);
         }
         let keepers: Vec<TransportKey> = self.keepers.visits.keys().copied().collect();
         for keeper in keepers {
@@ -63,8 +63,8 @@ impl Replica {
             }
         }
         // Asking can mint an epoch, which is an entry too.
-        for (device, seq, entry) in std::mem::take(&mut out.entered) {
-            self.keepers.grow(device, seq, entry);
+        for place in std::mem::take(&mut out.entered) {
+            self.keepers.grow(&self.set, place);
         }
         self.keep_memories(out);
     }
@@ -201,17 +201,7 @@ impl Replica {
 
     /// Replaces what was erased, deletes what was replaced, and keeps alive what is wanted.
     fn tidying_ask(&mut self, now: Timestamp, keeper: TransportKey) -> Option<(Asked, KeeperAsk)> {
-        let set = &self.set;
         let visit = self.keepers.visits.get_mut(&keeper)?;
-        if visit.memory.erasing.is_empty() {
-            let stale: Vec<RecordId> = visit.shelf.stale().iter().copied().take(FETCHED).collect();
-            for record in stale {
-                // What else it holds is put anew first.
-                if let Some(Kept { epoch: Some(epoch), .. }) = visit.shelf.lose(set, &record) {
-                    visit.remember(|memory| memory.erasing.push((record, epoch)));
-                }
-            }
-        }
         if !visit.memory.erasing.is_empty() {
             let erasing = visit.memory.erasing.clone();
             let token = |(record, epoch): &(RecordId, _)| {
@@ -413,6 +403,10 @@ impl Replica {
                 Putting::Stored(_) | Putting::Known => {
                     visit.full &= !content;
                     let written = kept.to_bytes();
+                    // It is wanted again.
+                    if visit.memory.erasing.iter().any(|(id, _)| *id == record) {
+                        visit.remember(|memory| memory.erasing.retain(|(id, _)| *id != record));
+                    }
                     visit.shelf.learn(set, record, Kept { since: now, ..kept });
                     out.write(Write::Record { keeper, record, kept: written });
                 }
@@ -457,6 +451,7 @@ impl Replica {
         visit.remember(|memory| {
             if let Some((before, sealed, _)) = memory.receipt.replace((record, epoch, digest))
                 && before != record
+                && memory.erasing.len() < ERASING
             {
                 memory.erasing.push((before, sealed));
             }
