@@ -34,6 +34,7 @@ use crate::mailbox::message::{KeeperReply, KeeperRequest, MailboxState, Putting}
 use crate::mailbox::shelf::{Kept, Shelf};
 use crate::mailbox::{Cursor, Generation};
 use crate::replica::Replica;
+use crate::replica::allowance::Allowance;
 use crate::replica::effect::Write;
 use crate::replica::outcome::Outcome;
 use crate::sync::message::Receipt;
@@ -222,6 +223,10 @@ pub(crate) struct Visit {
     standing: Vec<InviteId>,
     unread_boxes: Vec<InviteId>,
     drops: u64,
+    /// No answer is put before.
+    answers_due: Timestamp,
+    /// Generations begun today.
+    rotations: Allowance,
     /// The next look into the drop-box, for a newcomer.
     box_due: Timestamp,
     full: bool,
@@ -257,6 +262,8 @@ impl Visit {
             standing: Vec::new(),
             unread_boxes: Vec::new(),
             drops: 0,
+            answers_due: Timestamp::default(),
+            rotations: Allowance::default(),
             box_due: Timestamp::default(),
             full: false,
             room_due: Timestamp::default(),

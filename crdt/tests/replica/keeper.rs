@@ -27,6 +27,10 @@ pub struct Mailbox {
     pub boxes: BTreeMap<DropBoxId, Vec<Vec<u8>>>,
     pub drops: u64,
     pub room: Option<usize>,
+    /// Records that one drop-box takes.
+    pub box_room: Option<usize>,
+    /// Records that somebody wants to be held longer.
+    pub renewed: BTreeSet<RecordId>,
 }
 
 #[derive(Clone, Default)]
@@ -131,7 +135,10 @@ impl Keeper {
                 self.waiting.push((who, after, drops));
                 return None;
             }
-            KeeperRequest::Renew(_) => KeeperReply::Done,
+            KeeperRequest::Renew(records) => {
+                mailbox.renewed.extend(records.into_vec());
+                KeeperReply::Done
+            }
             KeeperRequest::Erase(tokens) => {
                 for (record, token) in tokens.into_vec() {
                     mailbox
@@ -177,7 +184,7 @@ impl Mailbox {
         Putting::Stored(Cursor(self.newest))
     }
 
-    fn rotate(&mut self, signed: SignedGeneration) -> KeeperReply {
+    pub fn rotate(&mut self, signed: SignedGeneration) -> KeeperReply {
         let current = u64::try_from(self.generations.len()).unwrap();
         let (_, control, _) = self.generations.last().unwrap();
         let Ok(by) = signed.signer(*control) else { return KeeperReply::Refused };
@@ -195,6 +202,10 @@ impl Mailbox {
     fn dropped(&mut self, request: KeeperRequest) -> KeeperReply {
         match request {
             KeeperRequest::DropPut { drop, record } => {
+                let lie_there = self.boxes.get(&drop).map_or(0, Vec::len);
+                if self.box_room.is_some_and(|room| lie_there >= room) {
+                    return KeeperReply::Put(List::new(vec![Putting::Full]).unwrap());
+                }
                 self.drops += 1;
                 self.boxes.entry(drop).or_default().push(record.into_vec());
                 KeeperReply::Put(List::new(vec![Putting::Stored(Cursor(self.drops))]).unwrap())

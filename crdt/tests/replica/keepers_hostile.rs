@@ -1,14 +1,27 @@
 //! Keepers that lie and members with the keys of a mailbox who mean harm (M1–M4, C5).
 
-use cairn_crdt::codec::List;
-use cairn_crdt::id::{EntryId, MailboxId, RecordId, TransportKey};
+use cairn_crdt::capability::rank::Rank;
+use cairn_crdt::codec::{Bytes, List, Map};
+use cairn_crdt::crypto::domain;
+use cairn_crdt::epoch::secret::{Audience, EpochSecret, Mint};
+use cairn_crdt::epoch::welcome::Welcome;
+use cairn_crdt::id::{AccessKey, ControlKey, EntryId, GroupId, MailboxId, RecordId, TransportKey};
+use cairn_crdt::log::entry::Control;
+use cairn_crdt::log::frontier::{Frontier, Tip};
 use cairn_crdt::log::run::Run;
-use cairn_crdt::mailbox::message::NewRecord;
+use cairn_crdt::mailbox::Generation;
+use cairn_crdt::mailbox::access::NewGeneration;
+use cairn_crdt::mailbox::keys::{access_key, control_key};
+use cairn_crdt::mailbox::message::{KeeperReply, NewRecord};
 use cairn_crdt::mailbox::record::{Parcel, Sealer};
-use cairn_crdt::replica::input::Command;
+use cairn_crdt::replica::input::{Command, CutChoice, Input};
+use cairn_crdt::sync::message::Receipt;
 
+use crate::attacks::forge_after;
 use crate::community::Community;
 use crate::keepers::{apart, view};
+use crate::prekeys::mints;
+use crate::relay::tip;
 
 fn mailbox(c: &Community, keeper: TransportKey) -> MailboxId {
     *c.keepers[&keeper].mailboxes.keys().next().unwrap()
@@ -47,6 +60,12 @@ fn runs(c: &Community, who: usize, keeper: TransportKey) -> Vec<(RecordId, Run)>
         }
     }
     found
+}
+
+/// The records that somebody remembers of it.
+fn known(c: &Community, who: usize, keeper: TransportKey) -> Vec<RecordId> {
+    let records = c.people[who].store.keepers.get(&keeper).map(|(_, records)| records.keys());
+    records.into_iter().flatten().copied().collect()
 }
 
 /// Whether a payload lies there.
@@ -165,7 +184,7 @@ fn m4_a_record_that_was_read_before_what_it_builds_on_is_not_lost_in_a_restart()
     c.post(0, thread, "second words");
     c.settle();
     // The keeper shows what came first only later.
-    let known = c.people[1].store.known(keeper);
+    let known = known(&c, 1, keeper);
     let hidden = order.into_iter().filter(|record| !known.contains(record));
     c.keepers.get_mut(&keeper).unwrap().withheld.extend(hidden);
     c.call(keeper, &[1]);
@@ -186,7 +205,9 @@ fn m1_what_was_read_before_its_time_is_not_put_again() {
     let order: Vec<_> = c.keepers[&keeper].one().records.values().map(|(id, _)| *id).collect();
     c.post(0, thread, "second words");
     c.settle();
-    let known = c.people[1].store.known(keeper);
+    c.post(0, thread, "third words");
+    c.settle();
+    let known = known(&c, 1, keeper);
     let hidden = order.into_iter().filter(|record| !known.contains(record));
     c.keepers.get_mut(&keeper).unwrap().withheld.extend(hidden);
     c.call(keeper, &[1]);
@@ -196,4 +217,176 @@ fn m1_what_was_read_before_its_time_is_not_put_again() {
     c.pass(4_000_000);
     assert!(c.reads(1, "first words") && c.reads(1, "second words"));
     assert_eq!(runs(&c, 0, keeper).len(), before);
+}
+
+#[test]
+fn m4_a_receipt_that_its_device_did_not_sign_accuses_nobody() {
+    let (mut c, keeper) = apart(107, 3);
+    c.thread(0, "Night", "is anyone there");
+    c.settle();
+    let genuine = parcels(&c, 0, keeper).into_iter().find_map(|(_, _, parcel)| match parcel {
+        Parcel::Receipt { receipt, .. } => Some(receipt),
+        _ => None,
+    });
+    let Some(receipt) = genuine else { panic!("no receipt lies there") };
+    let tip = Tip { seq: 9, entry: EntryId::from_bytes([9; 32]) };
+    let tips = [(receipt.device, List::new(vec![tip]).unwrap())];
+    let frontier = Frontier(Map::new(tips.into_iter().collect()).unwrap());
+    let forged = Receipt { count: u64::MAX, frontier, ..receipt };
+    let left_at = List::new(vec![mailbox(&c, keeper)]).unwrap();
+    slip_in(&mut c, keeper, &Parcel::Receipt { receipt: forged, left_at });
+    c.pass(4_000_000);
+    for who in 0..3 {
+        assert_eq!(view(&c, who).misconduct, None, "{who}");
+    }
+}
+
+/// The keys of an epoch that somebody made for everyone and no entry names.
+fn made_up(c: &mut Community, who: usize) -> (EpochSecret, Mint) {
+    let replica = &c.people[who].replica;
+    let readers = replica.authority().readers(Audience::Mailbox);
+    let (group, device) = (replica.group(), replica.device());
+    Mint::fresh(&mut c.rng, group, device, Audience::Mailbox, &readers, &[]).unwrap()
+}
+
+fn rekey(c: &mut Community, who: usize) -> Parcel {
+    let (_, mint) = made_up(c, who);
+    Parcel::Rekey { minter: c.people[who].replica.device(), mint }
+}
+
+#[test]
+fn m2_new_keys_that_lie_among_the_records_are_nobodys() {
+    let (mut c, keeper) = apart(108, 3);
+    let before = c.people[0].store.epochs.len();
+    let junk: Vec<NewRecord> = (0..80)
+        .map(|_| {
+            let parcel = rekey(&mut c, 1);
+            sealed(&c, keeper, &parcel)
+        })
+        .collect();
+    put(&mut c, keeper, junk);
+    c.settle();
+    assert_eq!(c.people[0].store.epochs.len(), before);
+    c.hang_up(keeper);
+    c.call(keeper, &[0, 1, 2]);
+    c.thread(0, "Still", "here");
+    c.settle();
+    assert!(c.reads(2, "here"));
+}
+
+#[test]
+fn m2_bundles_full_of_keys_shut_nobody_out_of_a_mailbox() {
+    let (mut c, keeper) = apart(109, 2);
+    let group: GroupId = c.people[0].replica.group();
+    let before = c.people[0].store.epochs.len();
+    let (_, sealer, _) = parcels(&c, 0, keeper).pop().unwrap();
+    let mailbox = MailboxId::from_bytes(domain::hash(domain::BUNDLE, &[group.as_bytes()]));
+    let sealer = Sealer { mailbox, ..sealer };
+    for _ in 0..20 {
+        let keys = (0..20).map(|_| rekey(&mut c, 1));
+        let records: Vec<Vec<u8>> = keys.map(|parcel| sealer.seal(&parcel).unwrap()).collect();
+        c.inputs.push_back((0, Input::Bundle { records }));
+        c.run();
+    }
+    let learnt = c.people[0].store.epochs.len() - before;
+    assert!(learnt <= 64, "{learnt} epochs");
+    c.hang_up(keeper);
+    // Nor does it forget under what the newest generation was made.
+    c.restart(0);
+    c.call(keeper, &[0, 1]);
+    c.pass(400_000);
+    assert!(view(&c, 0).open, "{:?}", view(&c, 0).why);
+    c.thread(1, "Still", "here");
+    c.settle();
+    assert!(c.reads(0, "here"));
+}
+
+#[test]
+fn m2_who_claims_to_have_handed_on_the_keys_makes_a_bounded_number_of_generations() {
+    let (mut c, keeper) = apart(110, 3);
+    let gone = c.people[2].replica.device();
+    let thread = c.thread(0, "Evening", "hello");
+    c.remove(0, 2, CutChoice::FromTip);
+    c.settle();
+    c.keepers.get_mut(&keeper).unwrap().open.remove(&1);
+    let before = (mints(&c, 0), c.keepers[&keeper].one().generations.len());
+    let mut last = tip(&c, 1);
+    for _ in 0..40 {
+        let sealed = Bytes::new(vec![7; 64]).unwrap();
+        let welcome = Control::Welcome(Welcome { recipient: gone, sealed });
+        let seen = c.people[0].replica.set().seen().count;
+        last = forge_after(&mut c, 1, 0, seen, last, vec![welcome]);
+        c.post(0, thread, "to and fro");
+        c.pass(10_000);
+    }
+    let begun = c.keepers[&keeper].one().generations.len() - before.1;
+    let minted = mints(&c, 0) - before.0;
+    assert!((4..=16).contains(&begun), "{begun} generations");
+    assert!(minted <= 24, "{minted} mints");
+}
+
+#[test]
+fn m2_nothing_is_sealed_under_keys_that_no_entry_names() {
+    let (mut c, keeper) = apart(111, 3);
+    let member = c.member(1);
+    c.ask(0, Command::Grant { member, rank: Rank::Moderator })
+        .unwrap_or_else(|why| panic!("{why}"));
+    c.settle();
+    // A moderator begins a generation with keys of their own.
+    let mailbox = mailbox(&c, keeper);
+    let (secret, mint) = made_up(&mut c, 1);
+    let minter = c.people[1].replica.device();
+    let control = c.keepers[&keeper].one().generations.last().unwrap().1;
+    let access = c.keepers[&keeper].one().generations.last().unwrap().0;
+    let all = sealers(&c, 1, keeper);
+    let key = |key: [u8; 32]| ControlKey::from_bytes(key);
+    let controls = all.iter().map(|sealer| control_key(&sealer.secret, mailbox));
+    let signing = controls.into_iter().find(|one| key(one.verifying_key()) == control).unwrap();
+    let opens = |sealer: &&Sealer| {
+        AccessKey::from_bytes(access_key(&sealer.secret, mailbox).verifying_key()) == access
+    };
+    let current = all.iter().find(opens).unwrap();
+    let rekey = current.seal(&Parcel::Rekey { minter, mint }).unwrap();
+    let generation = Generation(c.keepers[&keeper].one().generations.len() as u64 + 1);
+    let theirs = AccessKey::from_bytes(access_key(&secret, mailbox).verifying_key());
+    let rekey = Bytes::new(rekey).unwrap();
+    let new = NewGeneration { mailbox, generation, access: theirs, control, rekey };
+    let rotated = c.keepers.get_mut(&keeper).unwrap().one_mut().rotate(new.sign(&signing));
+    assert_eq!(rotated, KeeperReply::Rotated);
+    c.hang_up(keeper);
+    c.call(keeper, &[2]);
+    c.settle();
+    assert!(view(&c, 2).open, "who was away comes in");
+    c.thread(2, "Night", "is anyone there");
+    c.settle();
+    // The owner begins one of its own.
+    c.call(keeper, &[0]);
+    c.settle();
+    assert!(c.reads(0, "is anyone there"));
+    assert_ne!(c.keepers[&keeper].one().generations.last().unwrap().0, theirs);
+    let epoch = secret.epoch(c.people[0].replica.group());
+    let sealer = Sealer { mailbox, epoch, secret };
+    let records = c.keepers[&keeper].one().records.values();
+    let open = records.filter(|(_, record)| sealer.open(record.bytes.as_slice()).is_some());
+    assert_eq!(open.count(), 0);
+}
+
+#[test]
+fn m4_what_somebody_else_put_is_renewed_before_it_is_counted_on() {
+    let (mut c, keeper) = apart(112, 2);
+    c.keepers.get_mut(&keeper).unwrap().open.remove(&1);
+    c.thread(0, "Long ago", "written in spring");
+    c.settle();
+    c.hang_up(keeper);
+    let lie_there: Vec<RecordId> = runs(&c, 0, keeper).into_iter().map(|(id, _)| id).collect();
+    let known = known(&c, 1, keeper);
+    // A good half of the retention later.
+    c.now = c.now.after(250 * 86_400_000);
+    c.call(keeper, &[1]);
+    c.settle();
+    assert!(c.reads(1, "written in spring"));
+    let renewed = &c.keepers[&keeper].one().renewed;
+    for record in lie_there.iter().filter(|record| !known.contains(record)) {
+        assert!(renewed.contains(record));
+    }
 }

@@ -38,7 +38,7 @@ pub struct Store {
     pub stale: BTreeSet<DocumentId>,
     pub epochs: BTreeMap<EpochId, Zeroizing<[u8; 32]>>,
     receipts: BTreeMap<cairn_crdt::id::DeviceId, Vec<u8>>,
-    keepers: BTreeMap<TransportKey, (Vec<u8>, Records)>,
+    pub keepers: BTreeMap<TransportKey, (Vec<u8>, Records)>,
 }
 
 impl Store {
@@ -224,12 +224,6 @@ impl Store {
                 }
             };
         self.keepers.iter().map(snapshot).collect()
-    }
-
-    /// The records that are remembered of a keeper.
-    pub fn known(&self, keeper: TransportKey) -> Vec<RecordId> {
-        let records = self.keepers.get(&keeper).map(|(_, records)| records.keys().copied());
-        records.into_iter().flatten().collect()
     }
 
     /// Entries as a store gives them for runs.

@@ -12,6 +12,7 @@ use crate::mailbox::shelf::{Kept, Shelf, Stretch, stretches};
 use crate::mailbox::{Cursor, record_id};
 use crate::replica::Replica;
 use crate::replica::effect::{Event, Write};
+use crate::replica::holdings;
 use crate::replica::outcome::Outcome;
 use crate::sync::message::Receipt;
 use crate::time::Timestamp;
@@ -51,7 +52,8 @@ impl Replica {
             None => (None, Contents::default()),
         };
         let holds = List::new(holds).unwrap_or_default();
-        let kept = Kept { epoch, since: now, holds };
+        // How long it has lain there is not known: it is renewed before it is counted on.
+        let kept = Kept { epoch, since: Timestamp::default(), holds };
         out.write(Write::Record { keeper, record, kept: kept.to_bytes() });
         let set = &self.set;
         if let Some(visit) = self.keepers.visits.get_mut(&keeper) {
@@ -85,11 +87,8 @@ impl Replica {
                 self.take_receipt(receipt, out);
                 Contents::default()
             }
-            Parcel::Rekey { minter, mint } => {
-                self.open_rekey(minter, &mint, out);
-                Contents::default()
-            }
-            Parcel::End(_) => {
+            // New keys come with the end of a generation, which only moderators begin.
+            Parcel::Rekey { .. } | Parcel::End(_) => {
                 out.notify(Event::Misbehaved { rule: format!("M1: {keeper:?} holds junk") });
                 Contents::default()
             }
@@ -138,7 +137,8 @@ impl Replica {
 
     /// Somebody says that all that a receipt names lies in these mailboxes.
     fn take_left(&mut self, receipt: &Receipt, left_at: &[crate::id::MailboxId]) {
-        if self.authority.member_of(&receipt.device).is_none() {
+        let known = self.authority.member_of(&receipt.device).is_some();
+        if !known || !holdings::is_signed(self.persona.group, receipt) {
             return;
         }
         for visit in self.keepers.visits.values_mut() {
