@@ -238,6 +238,8 @@ pub(crate) struct Visit {
     /// What members say lies there.
     claims: BTreeMap<DeviceId, Receipt>,
     suspected: bool,
+    /// The last comparison lacked something, and is made once more.
+    doubted: bool,
 }
 
 impl Visit {
@@ -271,6 +273,7 @@ impl Visit {
             receipt_due: Timestamp::default(),
             claims: BTreeMap::new(),
             suspected: false,
+            doubted: false,
         }
     }
 
@@ -282,6 +285,7 @@ impl Visit {
         self.state = None;
         self.refused.clear();
         self.read = false;
+        self.doubted = false;
         self.fetch.clear();
         self.standing.clear();
         self.unread_boxes.clear();

@@ -40,6 +40,8 @@ pub struct Keeper {
     pub down: bool,
     /// Records that it says nothing of.
     pub withheld: BTreeSet<RecordId>,
+    /// Records that it leaves out of one comparison.
+    pub left_out: BTreeSet<RecordId>,
     /// Everything that it was ever shown.
     pub seen: Vec<u8>,
     /// Who is connected, and what they opened.
@@ -310,8 +312,9 @@ impl Community {
                     return self.told(who, key, event);
                 }
                 let records = keeper.mailboxes[mailbox].records.values().map(|(id, _)| *id);
-                let there: BTreeSet<RecordId> =
-                    records.filter(|id| !keeper.withheld.contains(id)).collect();
+                let left_out = std::mem::take(&mut keeper.left_out);
+                let shown = |id: &RecordId| !keeper.withheld.contains(id) && !left_out.contains(id);
+                let there: BTreeSet<RecordId> = records.filter(shown).collect();
                 let held: BTreeSet<RecordId> = held.into_iter().collect();
                 KeeperEvent::Compared {
                     there: there.difference(&held).copied().collect(),

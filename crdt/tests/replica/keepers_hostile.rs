@@ -390,3 +390,19 @@ fn m4_what_somebody_else_put_is_renewed_before_it_is_counted_on() {
         assert!(renewed.contains(record));
     }
 }
+
+#[test]
+fn m4_what_one_comparison_lacks_is_looked_for_once_more() {
+    let (mut c, keeper) = apart(113, 2);
+    c.thread(0, "Night", "is anyone there");
+    c.settle();
+    let lie_there: Vec<RecordId> = runs(&c, 0, keeper).into_iter().map(|(id, _)| id).collect();
+    let before = c.keepers[&keeper].one().newest;
+    c.keepers.get_mut(&keeper).unwrap().left_out.extend(lie_there);
+    c.pass(4_000_000);
+    assert!(c.keepers[&keeper].left_out.is_empty(), "it was compared");
+    for who in [0, 1] {
+        assert_eq!(view(&c, who).misconduct, None, "{who}");
+    }
+    assert_eq!(c.keepers[&keeper].one().newest, before, "nothing is put again");
+}

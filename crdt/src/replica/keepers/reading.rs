@@ -214,6 +214,13 @@ impl Replica {
             .into_iter()
             .filter(|record| !erasing.contains(record) && visit.shelf.record(record).is_none())
             .collect();
+        // What was erased just now may be deleted before this device has heard of it: what is new is
+        // read first, and all compared once more.
+        visit.doubted = !visit.doubted && !here.is_empty();
+        if visit.doubted {
+            (visit.read, visit.compared) = (false, None);
+            return;
+        }
         let mut withheld: u32 = 0;
         for record in here {
             let stale = visit.shelf.stale().contains(&record);
