@@ -162,6 +162,10 @@ impl Replica {
         input: Input,
     ) -> Vec<Effect> {
         let mut out = Outcome::default();
+        let stirs = matches!(
+            input,
+            Input::Keeper { .. } | Input::Timer(_) | Input::Command { .. } | Input::Bundle { .. }
+        );
         match input {
             Input::Command { id, command } => self.command(now, rng, id, command, &mut out),
             Input::Connected { peer } => self.connected(now, peer, &mut out),
@@ -204,7 +208,7 @@ impl Replica {
             self.publish_profile(now, rng, None, None, &mut out);
         }
         self.move_on(now, rng, &mut out);
-        self.tend_keepers(now, rng, &mut out);
+        self.tend_keepers(now, rng, stirs, &mut out);
         self.settle(now, &mut out);
         out.finish(&self.persona)
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, List};
 use crate::id::{DeviceId, EntryId, EpochId, RecordId};
-use crate::limits::RECORD_STRETCHES;
+use crate::limits::{RECORD_STRETCHES, RUN_ENTRIES};
 use crate::log::set::LogSet;
 use crate::time::Timestamp;
 
@@ -95,65 +95,102 @@ impl Kept {
 #[derive(Clone, Debug, Default)]
 pub struct Shelf {
     records: BTreeMap<RecordId, Kept>,
-    /// The record that holds an entry. Of several the last that was learnt.
-    covered: BTreeMap<EntryId, RecordId>,
+    /// Entries with the records that hold them.
+    covered: BTreeSet<(EntryId, RecordId)>,
     /// Entries of the set that no record is known to hold, by log.
     lacking: BTreeSet<(DeviceId, u64, EntryId)>,
     /// Records that hold what was erased since.
     stale: BTreeSet<RecordId>,
+    /// The ends of stretches that the set does not have yet, with their records.
+    awaited: BTreeSet<(EntryId, RecordId)>,
 }
 
 impl Shelf {
-    /// What is known from before, for the entries that the set has now.
+    /// What is known from before, for the entries that the set has now. A record with entries that
+    /// the set does not have is not known: they were waiting for others, and are to be read again.
     #[must_use]
-    pub fn restore(set: &LogSet, records: BTreeMap<RecordId, Kept>) -> Self {
+    pub fn restore(set: &LogSet, mut records: BTreeMap<RecordId, Kept>) -> Self {
+        records.retain(|_, kept| kept.holds.iter().all(|stretch| set.contains(&stretch.head)));
         let mut shelf = Self { records, ..Self::default() };
         for (id, kept) in &shelf.records {
             shelf.covered.extend(kept.entries(set).into_iter().map(|entry| (entry, *id)));
         }
         for (device, log) in set.logs() {
             let all = log.iter().map(|(seq, id, _)| (*device, seq, id));
-            shelf.lacking.extend(all.filter(|(_, _, id)| !shelf.covered.contains_key(id)));
+            let lacking: Vec<_> = all.filter(|(_, _, id)| !shelf.holds(id)).collect();
+            shelf.lacking.extend(lacking);
         }
         shelf
     }
 
     /// An entry came into the set.
-    pub fn grow(&mut self, device: DeviceId, seq: u64, entry: EntryId) {
-        if !self.covered.contains_key(&entry) {
+    pub fn grow(&mut self, set: &LogSet, device: DeviceId, seq: u64, entry: EntryId) {
+        if !self.holds(&entry) {
             self.lacking.insert((device, seq, entry));
+        }
+        // It may end what a record holds that was read before its time.
+        let records = of_entry(&self.awaited, &entry);
+        for record in records {
+            self.awaited.remove(&(entry, record));
+            if let Some(kept) = self.records.get(&record) {
+                let entries = kept.entries(set);
+                self.cover(set, record, entries);
+            }
         }
     }
 
     /// A record lies there.
     pub fn learn(&mut self, set: &LogSet, record: RecordId, kept: Kept) {
-        for entry in kept.entries(set) {
-            self.covered.insert(entry, record);
+        let heads = kept.holds.iter().map(|stretch| stretch.head);
+        let awaited = heads.filter(|head| !set.contains(head)).map(|head| (head, record));
+        self.awaited.extend(awaited);
+        self.cover(set, record, kept.entries(set));
+        self.records.insert(record, kept);
+    }
+
+    fn cover(&mut self, set: &LogSet, record: RecordId, entries: Vec<EntryId>) {
+        for entry in entries {
+            self.covered.insert((entry, record));
             if let Some((device, seq)) = set.place_of(&entry) {
                 self.lacking.remove(&(device, seq, entry));
             }
         }
-        self.records.insert(record, kept);
     }
 
     /// A record does not lie there any more. What it was, if it was known.
     pub fn lose(&mut self, set: &LogSet, record: &RecordId) -> Option<Kept> {
         let kept = self.records.remove(record)?;
         self.stale.remove(record);
+        for stretch in kept.holds.iter() {
+            self.awaited.remove(&(stretch.head, *record));
+        }
         for entry in kept.entries(set) {
-            if self.covered.get(&entry) == Some(record) {
-                self.covered.remove(&entry);
-                if let Some((device, seq)) = set.place_of(&entry) {
-                    self.lacking.insert((device, seq, entry));
-                }
+            self.covered.remove(&(entry, *record));
+            if !self.holds(&entry)
+                && let Some((device, seq)) = set.place_of(&entry)
+            {
+                self.lacking.insert((device, seq, entry));
             }
         }
         Some(kept)
     }
 
-    /// An entry's payload was erased: the record that holds it is to be replaced.
+    /// An entry's payload was erased: every record that holds it is to be replaced.
     pub fn erase(&mut self, entry: &EntryId) {
-        self.stale.extend(self.covered.get(entry).copied());
+        self.stale.extend(of_entry(&self.covered, entry));
+    }
+
+    /// A record brought a payload that was erased before: it is to be replaced.
+    pub fn spoil(&mut self, record: RecordId) {
+        if self.records.contains_key(&record) {
+            self.stale.insert(record);
+        }
+    }
+
+    /// Whether anything that a record holds is one of those.
+    #[must_use]
+    pub fn holds_any(set: &LogSet, kept: &Kept, of: &BTreeSet<EntryId>) -> bool {
+        kept.entries(set).iter().any(|entry| of.contains(entry))
     }
 
     /// Records that hold what was erased.
@@ -165,7 +202,8 @@ impl Shelf {
     /// Whether an entry lies there.
     #[must_use]
     pub fn holds(&self, entry: &EntryId) -> bool {
-        self.covered.contains_key(entry)
+        let (first, last) = records_of(entry);
+        self.covered.range(first..=last).next().is_some()
     }
 
     /// A record.
@@ -202,7 +240,7 @@ impl Shelf {
 
     /// What is to be put: for each log that has something lacking that `ready` lets through, all
     /// that is lacking, up to the ends of the log: without what is before an entry nobody can take
-    /// it. About as many as `limit` in all. Entries that the set has no more are forgotten.
+    /// it. Of those about as many as `limit` in all. Entries that the set has no more are forgotten.
     pub fn to_put(
         &mut self,
         set: &LogSet,
@@ -212,9 +250,9 @@ impl Shelf {
         let mut paths: Vec<Vec<EntryId>> = Vec::new();
         let mut chosen: BTreeSet<EntryId> = BTreeSet::new();
         let (mut gone, mut left) = (Vec::new(), limit);
-        let ready: BTreeSet<DeviceId> =
+        let devices: BTreeSet<DeviceId> =
             self.lacking.iter().filter(|(.., id)| ready(id)).map(|(device, ..)| *device).collect();
-        for place in self.lacking.iter().filter(|(device, ..)| ready.contains(device)) {
+        for place in self.lacking.iter().filter(|(device, ..)| devices.contains(device)) {
             let (device, seq, entry) = *place;
             if left == 0 {
                 break;
@@ -226,7 +264,11 @@ impl Shelf {
             if chosen.contains(&entry) {
                 continue;
             }
-            let path = path_from(set, &device, seq, &entry);
+            let mut path = path_from(set, &device, seq, &entry);
+            // What is before the first that is ready goes along; of the rest only so much.
+            let first = path.iter().position(|id| ready(id) && !self.holds(id));
+            let first = first.unwrap_or_default();
+            path.truncate(first.saturating_add(left.max(RUN_ENTRIES)));
             left = left.saturating_sub(path.len());
             chosen.extend(path.iter().copied());
             paths.push(path);
@@ -236,6 +278,16 @@ impl Shelf {
         }
         paths
     }
+}
+
+/// The least and the greatest pair that an entry and a record can make.
+const fn records_of(entry: &EntryId) -> ((EntryId, RecordId), (EntryId, RecordId)) {
+    ((*entry, RecordId::from_bytes([0; 32])), (*entry, RecordId::from_bytes([u8::MAX; 32])))
+}
+
+fn of_entry(pairs: &BTreeSet<(EntryId, RecordId)>, entry: &EntryId) -> Vec<RecordId> {
+    let (first, last) = records_of(entry);
+    pairs.range(first..=last).map(|(_, record)| *record).collect()
 }
 
 /// The entries of a log from this one on, along the branch that leads to the highest end.

@@ -43,22 +43,13 @@ impl Holdings {
     /// Takes a receipt if its signature holds, it is newer, and it names no more logs than this
     /// set has and a few. Whether it was taken.
     pub(crate) fn take(&mut self, set: &LogSet, receipt: Receipt) -> bool {
-        let group = set.group();
         let tips: usize = receipt.frontier.0.iter().map(|(_, tips)| tips.len()).sum();
         if tips > set.logs().len().saturating_mul(2).saturating_add(LOGS_AHEAD) {
             return false;
         }
         let newer =
             self.receipts.get(&receipt.device).is_none_or(|held| held.count < receipt.count);
-        let message = message(group, receipt.count, &receipt.frontier);
-        let holds = newer
-            && verify(
-                receipt.device.as_bytes(),
-                domain::SIGN_RECEIPT,
-                &message,
-                &receipt.signature,
-            )
-            .is_ok();
+        let holds = newer && is_signed(set.group(), &receipt);
         if holds {
             self.receipts.insert(receipt.device, receipt);
             self.news = true;
@@ -121,6 +112,13 @@ impl Replica {
 pub(crate) fn sign(key: &SigningKey, group: GroupId, count: u64, frontier: Frontier) -> Receipt {
     let signature = key.sign(domain::SIGN_RECEIPT, &message(group, count, &frontier));
     Receipt { device: DeviceId::from_bytes(key.verifying_key()), count, frontier, signature }
+}
+
+/// Whether a receipt is of the device that it names.
+pub(crate) fn is_signed(group: GroupId, receipt: &Receipt) -> bool {
+    let Receipt { device, count, frontier, signature } = receipt;
+    let message = message(group, *count, frontier);
+    verify(device.as_bytes(), domain::SIGN_RECEIPT, &message, signature).is_ok()
 }
 
 fn message(group: GroupId, count: u64, frontier: &Frontier) -> Vec<u8> {

@@ -28,11 +28,13 @@ use crate::id::{
     DeviceId, EntryId, EpochId, InviteId, MailboxId, RecordId, RequestId, TransportKey,
 };
 use crate::log::frontier::FrontierDigest;
+use crate::log::set::LogSet;
 use crate::mailbox::deposit::Deposit;
 use crate::mailbox::message::{KeeperReply, KeeperRequest, MailboxState, Putting};
 use crate::mailbox::shelf::{Kept, Shelf};
 use crate::mailbox::{Cursor, Generation};
 use crate::replica::Replica;
+use crate::replica::allowance::Allowance;
 use crate::replica::effect::Write;
 use crate::replica::outcome::Outcome;
 use crate::replica::persona::ReplicaState;
@@ -43,7 +45,9 @@ use adding::Adding;
 pub(crate) use boxes::Letters;
 
 /// Bytes that the memory of a keeper may have in the store.
-const MEMORY_BYTES: usize = 64 * 1024;
+const MEMORY_BYTES: usize = 1024 * 1024;
+/// Records that wait to be deleted at one keeper.
+const ERASING: usize = 4096;
 
 /// What is asked of the shell about a keeper. Every one of the latter five is answered by one
 /// [`KeeperEvent`], in order, unless the connection ends.
@@ -224,6 +228,10 @@ pub(crate) struct Visit {
     standing: Vec<InviteId>,
     unread_boxes: Vec<InviteId>,
     drops: u64,
+    /// No answer is put before.
+    answers_due: Timestamp,
+    /// Generations begun today.
+    rotations: Allowance,
     /// The next look into the drop-box, for a newcomer.
     box_due: Timestamp,
     full: bool,
@@ -235,6 +243,8 @@ pub(crate) struct Visit {
     /// What members say lies there.
     claims: BTreeMap<DeviceId, Receipt>,
     suspected: bool,
+    /// The last comparison lacked something, and is made once more.
+    doubted: bool,
 }
 
 impl Visit {
@@ -259,6 +269,8 @@ impl Visit {
             standing: Vec::new(),
             unread_boxes: Vec::new(),
             drops: 0,
+            answers_due: Timestamp::default(),
+            rotations: Allowance::default(),
             box_due: Timestamp::default(),
             full: false,
             room_due: Timestamp::default(),
@@ -266,6 +278,7 @@ impl Visit {
             receipt_due: Timestamp::default(),
             claims: BTreeMap::new(),
             suspected: false,
+            doubted: false,
         }
     }
 
@@ -277,6 +290,7 @@ impl Visit {
         self.state = None;
         self.refused.clear();
         self.read = false;
+        self.doubted = false;
         self.fetch.clear();
         self.standing.clear();
         self.unread_boxes.clear();
@@ -286,6 +300,18 @@ impl Visit {
     fn remember(&mut self, change: impl FnOnce(&mut Memory)) {
         change(&mut self.memory);
         self.changed = true;
+    }
+
+    /// What is to be replaced is written down: it is deleted though this device stops first. What
+    /// else it holds is put anew before.
+    fn replace_stale(&mut self, set: &LogSet) {
+        let room = ERASING.saturating_sub(self.memory.erasing.len());
+        let stale: Vec<RecordId> = self.shelf.stale().iter().copied().take(room).collect();
+        for record in stale {
+            if let Some(Kept { epoch: Some(epoch), .. }) = self.shelf.lose(set, &record) {
+                self.remember(|memory| memory.erasing.push((record, epoch)));
+            }
+        }
     }
 }
 
@@ -303,9 +329,9 @@ impl Keepers {
     }
 
     /// An entry came into the set.
-    pub(crate) fn grow(&mut self, device: DeviceId, seq: u64, entry: EntryId) {
+    pub(crate) fn grow(&mut self, set: &LogSet, (device, seq, entry): (DeviceId, u64, EntryId)) {
         for visit in self.visits.values_mut() {
-            visit.shelf.grow(device, seq, entry);
+            visit.shelf.grow(set, device, seq, entry);
         }
     }
 
@@ -375,6 +401,7 @@ impl Replica {
     /// Writes down what is remembered of keepers, where it changed.
     pub(crate) fn keep_memories(&mut self, out: &mut Outcome) {
         for (keeper, visit) in &mut self.keepers.visits {
+            visit.replace_stale(&self.set);
             if std::mem::take(&mut visit.changed) {
                 let memory = Zeroizing::new(codec::encode(&visit.memory));
                 out.write(Write::Keeper { keeper: *keeper, memory });

@@ -135,17 +135,13 @@ impl Replica {
 
     /// The epoch that would be used if nothing could have leaked it, once so many were minted for
     /// that reason today: any member can claim at any time to have handed on what is in use, and
-    /// one who means to hand it on needs no entry for it. What opens mailboxes is handed on by
-    /// every admission.
+    /// one who means to hand it on needs no entry for it.
     fn all_the_same(
         &mut self,
         now: Timestamp,
         audience: Audience,
         out: &mut Outcome,
     ) -> Option<EpochId> {
-        if audience == Audience::Mailbox {
-            return None;
-        }
         let readers: BTreeSet<DeviceId> = self.recipients(audience).into_keys().collect();
         let leaked = self.best_of(audience, &readers, &[])?;
         out.persona_changed = true;

@@ -37,7 +37,7 @@ pub fn forge(c: &mut Community, who: usize, to: usize, seen: u32, acts: Vec<Cont
 }
 
 /// The same after an entry of that log that its own device need not know. The last one.
-fn forge_after(
+pub fn forge_after(
     c: &mut Community,
     who: usize,
     to: usize,

@@ -27,6 +27,10 @@ pub struct Mailbox {
     pub boxes: BTreeMap<DropBoxId, Vec<Vec<u8>>>,
     pub drops: u64,
     pub room: Option<usize>,
+    /// Records that one drop-box takes.
+    pub box_room: Option<usize>,
+    /// Records that somebody wants to be held longer.
+    pub renewed: BTreeSet<RecordId>,
 }
 
 #[derive(Clone, Default)]
@@ -36,6 +40,8 @@ pub struct Keeper {
     pub down: bool,
     /// Records that it says nothing of.
     pub withheld: BTreeSet<RecordId>,
+    /// Records that it leaves out of one comparison.
+    pub left_out: BTreeSet<RecordId>,
     /// Everything that it was ever shown.
     pub seen: Vec<u8>,
     /// Who is connected, and what they opened.
@@ -131,7 +137,10 @@ impl Keeper {
                 self.waiting.push((who, after, drops));
                 return None;
             }
-            KeeperRequest::Renew(_) => KeeperReply::Done,
+            KeeperRequest::Renew(records) => {
+                mailbox.renewed.extend(records.into_vec());
+                KeeperReply::Done
+            }
             KeeperRequest::Erase(tokens) => {
                 for (record, token) in tokens.into_vec() {
                     mailbox
@@ -164,7 +173,7 @@ fn held((cursor, (_, record)): (&u64, &(RecordId, NewRecord))) -> HeldRecord {
 }
 
 impl Mailbox {
-    fn put(&mut self, record: NewRecord) -> Putting {
+    pub fn put(&mut self, record: NewRecord) -> Putting {
         let id = record_id(record.bytes.as_slice());
         if self.records.values().any(|(held, _)| *held == id) {
             return Putting::Known;
@@ -177,7 +186,7 @@ impl Mailbox {
         Putting::Stored(Cursor(self.newest))
     }
 
-    fn rotate(&mut self, signed: SignedGeneration) -> KeeperReply {
+    pub fn rotate(&mut self, signed: SignedGeneration) -> KeeperReply {
         let current = u64::try_from(self.generations.len()).unwrap();
         let (_, control, _) = self.generations.last().unwrap();
         let Ok(by) = signed.signer(*control) else { return KeeperReply::Refused };
@@ -195,6 +204,10 @@ impl Mailbox {
     fn dropped(&mut self, request: KeeperRequest) -> KeeperReply {
         match request {
             KeeperRequest::DropPut { drop, record } => {
+                let lie_there = self.boxes.get(&drop).map_or(0, Vec::len);
+                if self.box_room.is_some_and(|room| lie_there >= room) {
+                    return KeeperReply::Put(List::new(vec![Putting::Full]).unwrap());
+                }
                 self.drops += 1;
                 self.boxes.entry(drop).or_default().push(record.into_vec());
                 KeeperReply::Put(List::new(vec![Putting::Stored(Cursor(self.drops))]).unwrap())
@@ -299,8 +312,9 @@ impl Community {
                     return self.told(who, key, event);
                 }
                 let records = keeper.mailboxes[mailbox].records.values().map(|(id, _)| *id);
-                let there: BTreeSet<RecordId> =
-                    records.filter(|id| !keeper.withheld.contains(id)).collect();
+                let left_out = std::mem::take(&mut keeper.left_out);
+                let shown = |id: &RecordId| !keeper.withheld.contains(id) && !left_out.contains(id);
+                let there: BTreeSet<RecordId> = records.filter(shown).collect();
                 let held: BTreeSet<RecordId> = held.into_iter().collect();
                 KeeperEvent::Compared {
                     there: there.difference(&held).copied().collect(),
@@ -343,7 +357,7 @@ impl Community {
     }
 
     /// Whoever waits for news hears of it.
-    fn tell_news(&mut self, key: TransportKey) {
+    pub fn tell_news(&mut self, key: TransportKey) {
         let keeper = self.keepers.get_mut(&key).unwrap();
         let mut news = Vec::new();
         let open = keeper.open.clone();

@@ -10,7 +10,7 @@ use crate::community::Community;
 use crate::keeper::code;
 
 /// A group of `n` with a keeper, everyone unplugged from each other.
-fn apart(seed: u64, n: usize) -> (Community, TransportKey) {
+pub fn apart(seed: u64, n: usize) -> (Community, TransportKey) {
     let mut c = Community::with_members(seed, n);
     let keeper = c.keeper(200, 1);
     add(&mut c, 0, 200, 1).unwrap();
@@ -21,7 +21,7 @@ fn apart(seed: u64, n: usize) -> (Community, TransportKey) {
     (c, keeper)
 }
 
-fn add(c: &mut Community, who: usize, number: u8, secret: u8) -> Result<Reply, Refused> {
+pub fn add(c: &mut Community, who: usize, number: u8, secret: u8) -> Result<Reply, Refused> {
     let code = Box::new(code(number, secret));
     let command = Command::AddKeeper { code };
     c.inputs.push_back((who, Input::Command { id: CommandId(7), command }));
@@ -30,7 +30,7 @@ fn add(c: &mut Community, who: usize, number: u8, secret: u8) -> Result<Reply, R
     c.answered().unwrap()
 }
 
-fn view(c: &Community, who: usize) -> KeeperView {
+pub fn view(c: &Community, who: usize) -> KeeperView {
     c.people[who].replica.keepers().into_iter().next().unwrap()
 }
 

@@ -60,6 +60,31 @@ fn j2_who_is_declined_through_a_keeper_is_told() {
 }
 
 #[test]
+fn m2_a_drop_box_that_is_full_of_junk_holds_up_nothing_else() {
+    let mut c = with_keeper(5);
+    let thread = c.thread(0, "Before", "said before");
+    let mut invitation = c.invite(0, Rank::Member, 2, false);
+    invitation.contacts = cairn_crdt::codec::List::default();
+    c.settle();
+    let newcomer = c.join(invitation);
+    c.settle();
+    let request = c.request(0).expect("the letter came");
+    // Somebody else who has the code fills the box.
+    c.keepers.values_mut().next().unwrap().one_mut().box_room = Some(1);
+    c.ask(0, Command::Admit { request }).unwrap_or_else(|why| panic!("{why}"));
+    c.post(0, thread, "welcome");
+    c.settle();
+    let created = c.people[0].replica.created(&thread).unwrap();
+    assert!(c.people[0].replica.with_keeper(&created));
+    assert_eq!(c.people[0].replica.keepers()[0].lacking, 0);
+    // There is room again.
+    c.keepers.values_mut().next().unwrap().one_mut().box_room = None;
+    c.pass(700_000);
+    assert_eq!(c.people[newcomer].replica.state(), ReplicaState::Member);
+    assert!(c.reads(newcomer, "welcome"));
+}
+
+#[test]
 fn m2_a_drop_box_goes_with_its_invite() {
     let mut c = with_keeper(3);
     let mut invitation = c.invite(0, Rank::Member, 1, true);

@@ -36,9 +36,9 @@ pub struct Store {
     pub rows: BTreeMap<DocumentId, Row>,
     pub requests: BTreeMap<RequestId, (Vec<u8>, String)>,
     pub stale: BTreeSet<DocumentId>,
-    epochs: BTreeMap<EpochId, Zeroizing<[u8; 32]>>,
+    pub epochs: BTreeMap<EpochId, Zeroizing<[u8; 32]>>,
     receipts: BTreeMap<cairn_crdt::id::DeviceId, Vec<u8>>,
-    keepers: BTreeMap<TransportKey, (Vec<u8>, Records)>,
+    pub keepers: BTreeMap<TransportKey, (Vec<u8>, Records)>,
 }
 
 impl Store {

@@ -31,6 +31,8 @@ const BOX_MILLIS: u64 = 60 * 86_400_000;
 const ANSWER_MILLIS: u64 = 30 * 86_400_000;
 /// Milliseconds between a newcomer's looks into the drop-box.
 const LOOK_MILLIS: u64 = 15_000;
+/// Milliseconds until an answer for which a drop-box has no room is put again.
+const FULL_BOX_MILLIS: u64 = 300_000;
 /// Letters whose answers are still to be put.
 const LETTERS: usize = 256;
 
@@ -135,7 +137,15 @@ impl Replica {
             }
             (Asked::Answer(request), reply) => {
                 let full = matches!(&reply, KeeperReply::Put(put) if is_full(put));
-                if !full && let Some(letter) = self.persona.letters.remove(&request) {
+                if full {
+                    visit.answers_due = now.after(FULL_BOX_MILLIS);
+                }
+                // Who is not let in anyway is told if there is room.
+                let letter = self.persona.letters.get(&request);
+                let admitted =
+                    letter.is_some_and(|letter| self.authority.rank_of(&letter.member).is_some());
+                let done = !full || !admitted;
+                if done && let Some(letter) = self.persona.letters.remove(&request) {
                     out.persona_changed = true;
                     visit.remember(|memory| {
                         let (_, until) = memory.boxes.entry(letter.invite).or_default();
@@ -185,11 +195,15 @@ impl Replica {
     /// The answer to a letter, once there is one.
     pub(super) fn answer_ask<R: CryptoRng>(
         &mut self,
+        now: Timestamp,
         rng: &mut R,
         keeper: TransportKey,
     ) -> Option<(Asked, KeeperAsk)> {
         let mailbox = self.mailbox_at(&keeper)?;
         let visit = self.keepers.visits.get(&keeper)?;
+        if now < visit.answers_due {
+            return None;
+        }
         let secrets = List::new(self.mailbox_secrets()).unwrap_or_default();
         let decided = self.persona.letters.iter().find_map(|(id, letter)| {
             if !visit.memory.boxes.contains_key(&letter.invite) {

@@ -1,10 +1,10 @@
 //! Which keepers there are to deal with, as the entries of the group say, or a newcomer's code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{KeeperAsk, KeeperSnapshot, MEMORY_BYTES, Memory, Visit};
 use crate::codec;
-use crate::id::{EntryId, MailboxId, TransportKey};
+use crate::id::{EntryId, MailboxId, RecordId, TransportKey};
 use crate::mailbox::shelf::{Kept, Shelf};
 use crate::replica::Replica;
 use crate::replica::effect::{Effect, Write};
@@ -24,7 +24,8 @@ impl Replica {
     pub(crate) fn restore_keepers(&mut self, snapshots: Vec<KeeperSnapshot>) {
         for KeeperSnapshot { keeper, memory, records } in snapshots {
             let Ok(memory) = codec::decode::<Memory>(&memory, MEMORY_BYTES) else { continue };
-            let records = records.into_iter();
+            let going: BTreeSet<RecordId> = memory.erasing.iter().map(|(id, _)| *id).collect();
+            let records = records.into_iter().filter(|(id, _)| !going.contains(id));
             let records = records.filter_map(|(id, kept)| Some((id, Kept::from_bytes(&kept)?)));
             let shelf = Shelf::restore(&self.set, records.collect());
             let visit = Visit::new(None, Vec::new(), memory, shelf);

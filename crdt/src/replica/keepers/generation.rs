@@ -21,6 +21,9 @@ use crate::time::Timestamp;
 
 /// Milliseconds until a mailbox that none of the keys opened is tried again.
 const LOCKED_OUT_MILLIS: u64 = 120_000;
+/// Generations that this device begins at one keeper in a day: any member can claim at any time to
+/// have handed on the keys in use.
+const ROTATIONS: u32 = 16;
 
 impl Replica {
     /// The epochs that may have given a mailbox its keys, of those whose secret is held: the newest
@@ -36,6 +39,9 @@ impl Replica {
         minted.sort_unstable_by(|one, other| other.cmp(one));
         let provisional = self.persona.mailbox_epochs.iter().rev();
         let provisional = provisional.filter(|epoch| self.keyring.epoch(**epoch).is_some());
+        // What somebody claims leaves room for what the group has.
+        let room = MAILBOX_SECRETS.saturating_sub(minted.len().min(MAILBOX_SECRETS / 2));
+        let provisional = provisional.take(room);
         let mut found: Vec<EpochId> = Vec::new();
         for epoch in provisional.copied().chain(minted.into_iter().map(|(_, epoch)| epoch)) {
             if !found.contains(&epoch) {
@@ -78,8 +84,7 @@ impl Replica {
 
     /// Whether an epoch can be known to nobody but those who may read now.
     fn is_safe(&self, epoch: EpochId) -> bool {
-        // One whose entry is still to come is believed to the keeper, for as long as that takes.
-        self.minted(epoch).is_none() || self.usable_epochs(Audience::Mailbox).contains(&epoch)
+        self.usable_epochs(Audience::Mailbox).contains(&epoch)
     }
 
     /// Tries the next key that may open the mailbox.
@@ -149,15 +154,26 @@ impl Replica {
         secret: EpochSecret,
         out: &mut Outcome,
     ) -> EpochId {
+        let epoch = secret.epoch(self.persona.group);
+        if self.keyring.epoch(epoch).is_some() {
+            return epoch;
+        }
         let bytes = zeroize::Zeroizing::new(*secret.as_bytes());
-        let epoch = self.keyring.learn_epoch(self.persona.group, secret);
+        self.keyring.learn_epoch(self.persona.group, secret);
         out.write(Write::Epoch { epoch, secret: bytes });
         let known = &mut self.persona.mailbox_epochs;
         known.retain(|known| *known != epoch);
         known.push(epoch);
         let extra = known.len().saturating_sub(MAILBOX_SECRETS);
-        known.drain(..extra);
+        let gone: Vec<EpochId> = known.drain(..extra).collect();
         out.persona_changed = true;
+        // Of what was never minted here nothing stays behind.
+        for epoch in gone {
+            if !self.all_mints().any(|(_, mint)| mint.epoch == epoch) {
+                self.keyring.forget_epoch(epoch);
+                out.write(Write::ForgetEpoch { epoch });
+            }
+        }
         self.reread_sealed(out);
         epoch
     }
@@ -177,7 +193,8 @@ impl Replica {
         if !self.authority.readers(Audience::Moderators).contains_key(&self.device()) {
             return None;
         }
-        let safe = self.is_safe(current);
+        let believed = self.minted(current).is_none() && !self.keepers.visits.get(&keeper)?.read;
+        let safe = believed || self.is_safe(current);
         let control_of = |epoch: EpochId| {
             let key = control_key(self.keyring.epoch(epoch)?, mailbox);
             let is_current = ControlKey::from_bytes(key.verifying_key()) == state.control;
@@ -185,12 +202,17 @@ impl Replica {
         };
         let controls = self.moderating_epochs().into_iter().find_map(control_of);
         let used = controls.as_ref().map(|(epoch, _)| *epoch);
-        if safe && used.is_some() && used == self.usable(Audience::Moderators) {
+        let moderators = self.usable_epochs(Audience::Moderators);
+        if safe && used.is_some_and(|used| moderators.contains(&used)) {
             return None;
         }
         let owner = owner_key(&self.persona.member, self.persona.group, keeper);
         let owner = (owner.verifying_key() == *mailbox.as_bytes()).then_some(owner);
         let signing = controls.map(|(_, key)| key).or(owner)?;
+        let visit = self.keepers.visits.get_mut(&keeper)?;
+        if !visit.rotations.take(now, ROTATIONS) {
+            return None;
+        }
         let moderators = self.epoch_for(now, rng, Audience::Moderators, out).ok()?;
         // One that opened a generation before opens no other.
         let next = self.fresh_epoch(now, rng, Audience::Mailbox, out).ok()?;

@@ -8,13 +8,23 @@ use crate::codec::{self, List};
 use crate::id::{EntryId, EpochId, RecordId, TransportKey};
 use crate::log::run::Run;
 use crate::mailbox::record::Parcel;
-use crate::mailbox::shelf::{Kept, Stretch, stretches};
+use crate::mailbox::shelf::{Kept, Shelf, Stretch, stretches};
 use crate::mailbox::{Cursor, record_id};
 use crate::replica::Replica;
 use crate::replica::effect::{Event, Write};
+use crate::replica::holdings;
 use crate::replica::outcome::Outcome;
 use crate::sync::message::Receipt;
 use crate::time::Timestamp;
+
+/// What was found in a record.
+#[derive(Default)]
+pub(crate) struct Contents {
+    /// Which entries it holds whole.
+    holds: Vec<Stretch>,
+    /// Whether it holds a payload that was erased.
+    erased: bool,
+}
 
 impl Replica {
     /// A record that the keeper gave.
@@ -36,17 +46,21 @@ impl Replica {
         if known || going {
             return;
         }
-        let (epoch, holds) = match self.open_record(keeper, bytes) {
+        let (epoch, Contents { holds, erased }) = match self.open_record(keeper, bytes) {
             Some((epoch, parcel)) => (Some(epoch), self.take_parcel(now, keeper, parcel, out)),
             // Of a generation whose keys this device never had, or junk of one who has them.
-            None => (None, Vec::new()),
+            None => (None, Contents::default()),
         };
         let holds = List::new(holds).unwrap_or_default();
-        let kept = Kept { epoch, since: now, holds };
+        // How long it has lain there is not known: it is renewed before it is counted on.
+        let kept = Kept { epoch, since: Timestamp::default(), holds };
         out.write(Write::Record { keeper, record, kept: kept.to_bytes() });
         let set = &self.set;
         if let Some(visit) = self.keepers.visits.get_mut(&keeper) {
             visit.shelf.learn(set, record, kept);
+            if erased {
+                visit.shelf.spoil(record);
+            }
         }
     }
 
@@ -58,41 +72,39 @@ impl Replica {
             .find_map(|epoch| Some((epoch, self.sealer_of(keeper, epoch)?.open(bytes)?)))
     }
 
-    /// Takes in what a record holds. Which entries it holds whole.
+    /// Takes in what a record holds.
     fn take_parcel(
         &mut self,
         now: Timestamp,
         keeper: TransportKey,
         parcel: Parcel,
         out: &mut Outcome,
-    ) -> Vec<Stretch> {
+    ) -> Contents {
         match parcel {
             Parcel::Runs(runs) => self.take_runs(now, runs.into_vec(), out),
             Parcel::Receipt { receipt, left_at } => {
                 self.take_left(&receipt, left_at.as_slice());
                 self.take_receipt(receipt, out);
-                Vec::new()
+                Contents::default()
             }
-            Parcel::Rekey { minter, mint } => {
-                self.open_rekey(minter, &mint, out);
-                Vec::new()
-            }
-            Parcel::End(_) => {
+            // New keys come with the end of a generation, which only moderators begin.
+            Parcel::Rekey { .. } | Parcel::End(_) => {
                 out.notify(Event::Misbehaved { rule: format!("M1: {keeper:?} holds junk") });
-                Vec::new()
+                Contents::default()
             }
         }
     }
 
     /// Takes in runs that someone who has the mailbox's keys put together. What is good of them is
-    /// kept. Which entries they hold whole.
+    /// kept.
     pub(crate) fn take_runs(
         &mut self,
         now: Timestamp,
         runs: Vec<Run>,
         out: &mut Outcome,
-    ) -> Vec<Stretch> {
+    ) -> Contents {
         let mut contents = Vec::new();
+        let mut erased = false;
         for run in runs {
             let entries = match run.verify(self.persona.group) {
                 Ok(entries) => entries,
@@ -102,7 +114,9 @@ impl Replica {
                 }
             };
             let ids = entries.iter().map(|entry| (entry.get().id, entry.get().payload.is_some()));
-            contents.push(ids.collect::<Vec<_>>());
+            let ids: Vec<(EntryId, bool)> = ids.collect();
+            erased |= ids.iter().any(|(id, whole)| *whole && self.erased.contains(id));
+            contents.push(ids);
             if let Err(why) = self.ingest(now, entries, out) {
                 out.notify(Event::Misbehaved { rule: why.to_string() });
             }
@@ -110,7 +124,7 @@ impl Replica {
         out.notify(Event::Progress { held: self.held(), missing: self.missing() });
         let mut found = stretches(&contents, |id| self.erased.contains(id));
         found.truncate(crate::limits::RECORD_STRETCHES);
-        found
+        Contents { holds: found, erased }
     }
 
     pub(crate) fn take_receipt(&mut self, receipt: Receipt, out: &mut Outcome) {
@@ -123,7 +137,8 @@ impl Replica {
 
     /// Somebody says that all that a receipt names lies in these mailboxes.
     fn take_left(&mut self, receipt: &Receipt, left_at: &[crate::id::MailboxId]) {
-        if self.authority.member_of(&receipt.device).is_none() {
+        let known = self.authority.member_of(&receipt.device).is_some();
+        if !known || !holdings::is_signed(self.persona.group, receipt) {
             return;
         }
         for visit in self.keepers.visits.values_mut() {
@@ -199,15 +214,20 @@ impl Replica {
             .into_iter()
             .filter(|record| !erasing.contains(record) && visit.shelf.record(record).is_none())
             .collect();
+        // What was erased just now may be deleted before this device has heard of it: what is new is
+        // read first, and all compared once more.
+        visit.doubted = !visit.doubted && !here.is_empty();
+        if visit.doubted {
+            (visit.read, visit.compared) = (false, None);
+            return;
+        }
         let mut withheld: u32 = 0;
         for record in here {
             let stale = visit.shelf.stale().contains(&record);
             let Some(kept) = visit.shelf.lose(set, &record) else { continue };
             out.write(Write::ForgetRecord { keeper, record });
             // Receipts are replaced by their devices, and what was erased by anyone.
-            let replaced = kept.holds.is_empty() || stale || {
-                kept.holds.iter().any(|stretch| erased.contains(&stretch.head))
-            };
+            let replaced = kept.holds.is_empty() || stale || Shelf::holds_any(set, &kept, erased);
             let expired = now.since(kept.since) >= visit.memory.retention;
             if !replaced && !expired {
                 withheld = withheld.saturating_add(1);

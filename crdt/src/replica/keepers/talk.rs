@@ -3,7 +3,7 @@
 
 use rand_core::CryptoRng;
 
-use super::{Asked, Deposited, KeeperAsk, Memory, Misconduct, Visit};
+use super::{Asked, Deposited, ERASING, KeeperAsk, Memory, Misconduct, Visit};
 use crate::codec::List;
 use crate::id::{EntryId, RecordId, TransportKey};
 use crate::limits::NAMED_RECORDS;
@@ -42,18 +42,20 @@ const REST_MILLIS: u64 = 300_000;
 const SHORT_REST_MILLIS: u64 = 15_000;
 
 impl Replica {
-    /// What every input ends with: what is new is noted as lacking, and every keeper is asked what is
-    /// to be asked next.
+    /// What every input ends with: what is new is noted as lacking, and if it `stirs` every keeper is
+    /// asked what is to be asked next. What peers bring is put when time has passed.
     pub(crate) fn tend_keepers<R: CryptoRng>(
         &mut self,
         now: Timestamp,
         rng: &mut R,
+        stirs: bool,
         out: &mut Outcome,
     ) {
-        for (device, seq, entry) in std::mem::take(&mut out.entered) {
-            self.keepers.grow(device, seq, entry);
+        for place in std::mem::take(&mut out.entered) {
+            self.keepers.grow(&self.set, place);
         }
-        let keepers: Vec<TransportKey> = self.keepers.visits.keys().copied().collect();
+        let keepers = self.keepers.visits.keys().filter(|_| stirs || out.has_authored());
+        let keepers: Vec<TransportKey> = keepers.copied().collect();
         for keeper in keepers {
             if let Some((asked, ask)) = self.next_ask(now, rng, keeper, out)
                 && let Some(visit) = self.keepers.visits.get_mut(&keeper)
@@ -63,8 +65,8 @@ impl Replica {
             }
         }
         // Asking can mint an epoch, which is an entry too.
-        for (device, seq, entry) in std::mem::take(&mut out.entered) {
-            self.keepers.grow(device, seq, entry);
+        for place in std::mem::take(&mut out.entered) {
+            self.keepers.grow(&self.set, place);
         }
         self.keep_memories(out);
     }
@@ -97,7 +99,7 @@ impl Replica {
             .box_ask(now, keeper)
             .or_else(|| self.rotation(now, rng, keeper, out))
             .or_else(|| self.reading_ask(now, keeper))
-            .or_else(|| self.answer_ask(rng, keeper))
+            .or_else(|| self.answer_ask(now, rng, keeper))
             .or_else(|| self.deposit_ask(now, rng, keeper, out))
             .or_else(|| self.receipt_ask(now, rng, keeper, out))
             .or_else(|| self.tidying_ask(now, keeper));
@@ -152,6 +154,11 @@ impl Replica {
         let all = visit.shelf.records().is_empty()
             || !visit.memory.erasing.is_empty()
             || visit.others_due.is_some_and(|due| due <= now);
+        let of_own = (own, 0, EntryId::from_bytes([0; 32]))
+            ..=(own, u64::MAX, EntryId::from_bytes([u8::MAX; 32]));
+        if !all && visit.shelf.lacking().range(of_own).next().is_none() {
+            return None;
+        }
         let (set, missing) = (&self.set, self.documents.missing());
         let content = !visit.full || visit.room_due <= now;
         let ready = |entry: &EntryId| {
@@ -161,6 +168,9 @@ impl Replica {
         };
         let paths = visit.shelf.to_put(set, DEPOSIT_ENTRIES, ready);
         if paths.is_empty() {
+            // Nothing of it is whole yet: it is looked through again in a while.
+            let later = now.after(SHORT_REST_MILLIS);
+            visit.others_due = visit.others_due.map(|due| due.max(later));
             return None;
         }
         let all = paths.iter().flatten().copied();
@@ -201,17 +211,7 @@ impl Replica {
 
     /// Replaces what was erased, deletes what was replaced, and keeps alive what is wanted.
     fn tidying_ask(&mut self, now: Timestamp, keeper: TransportKey) -> Option<(Asked, KeeperAsk)> {
-        let set = &self.set;
         let visit = self.keepers.visits.get_mut(&keeper)?;
-        if visit.memory.erasing.is_empty() {
-            let stale: Vec<RecordId> = visit.shelf.stale().iter().copied().take(FETCHED).collect();
-            for record in stale {
-                // What else it holds is put anew first.
-                if let Some(Kept { epoch: Some(epoch), .. }) = visit.shelf.lose(set, &record) {
-                    visit.remember(|memory| memory.erasing.push((record, epoch)));
-                }
-            }
-        }
         if !visit.memory.erasing.is_empty() {
             let erasing = visit.memory.erasing.clone();
             let token = |(record, epoch): &(RecordId, _)| {
@@ -227,7 +227,6 @@ impl Replica {
         if half == 0 || visit.renewed.is_some_and(|at| now.since(at) < RENEW_MILLIS) {
             return None;
         }
-        visit.renewed = Some(now);
         let old = visit
             .shelf
             .records()
@@ -235,6 +234,7 @@ impl Replica {
             .filter(|(_, kept)| now.since(kept.since) >= half && !kept.holds.is_empty());
         let old: Vec<RecordId> = old.map(|(id, _)| *id).take(NAMED_RECORDS).collect();
         if old.is_empty() {
+            visit.renewed = Some(now);
             return None;
         }
         let request = KeeperRequest::Renew(List::new(old.clone()).ok()?);
@@ -404,15 +404,16 @@ impl Replica {
         let deposit = visit.asked.iter().position(|asked| matches!(asked, Asked::Deposit { .. }));
         let asked = deposit.and_then(|at| visit.asked.remove(at));
         let Some(Asked::Deposit { content }) = asked else { return };
-        if records.is_empty() {
-            // The store had none of it, or the keeper took none.
-            visit.rest = now.after(SHORT_REST_MILLIS);
-        }
+        let before = visit.shelf.lacking().len();
         for Deposited { record, kept, putting } in records {
             match putting {
                 Putting::Stored(_) | Putting::Known => {
                     visit.full &= !content;
                     let written = kept.to_bytes();
+                    // It is wanted again.
+                    if visit.memory.erasing.iter().any(|(id, _)| *id == record) {
+                        visit.remember(|memory| memory.erasing.retain(|(id, _)| *id != record));
+                    }
                     visit.shelf.learn(set, record, Kept { since: now, ..kept });
                     out.write(Write::Record { keeper, record, kept: written });
                 }
@@ -422,6 +423,10 @@ impl Replica {
                 }
                 Putting::Full => visit.rest = now.after(REST_MILLIS),
             }
+        }
+        if visit.shelf.lacking().len() >= before {
+            // The store had none of it, the keeper took none, or none of it is whole.
+            visit.rest = visit.rest.max(now.after(SHORT_REST_MILLIS));
         }
     }
 
@@ -457,6 +462,7 @@ impl Replica {
         visit.remember(|memory| {
             if let Some((before, sealed, _)) = memory.receipt.replace((record, epoch, digest))
                 && before != record
+                && memory.erasing.len() < ERASING
             {
                 memory.erasing.push((before, sealed));
             }
