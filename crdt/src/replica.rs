@@ -148,6 +148,8 @@ pub struct Replica {
     /// What the last receipt said.
     last_shown: Option<FrontierDigest>,
     own_receipt: Option<Receipt>,
+    /// What was told to peers last; a keeper may have been left something newer.
+    last_told: Option<FrontierDigest>,
     keepers: Keepers,
     /// Where members are told and looked for (M5).
     lookout: Lookout,

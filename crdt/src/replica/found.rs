@@ -303,6 +303,7 @@ impl Replica {
             last_receipt: Timestamp::default(),
             last_shown: None,
             own_receipt: None,
+            last_told: None,
             keepers: Keepers::default(),
             lookout: Lookout::default(),
             persona,

@@ -142,7 +142,7 @@ impl Replica {
         self.peers = Peers::default();
         self.passports.clear();
         self.asked = Asked::default();
-        (self.last_shown, self.own_receipt) = (None, None);
+        (self.last_shown, self.own_receipt, self.last_told) = (None, None, None);
         // Whoever is looked for is looked for from the new network.
         let profiles: Vec<_> =
             self.documents.of_kind(DocumentKind::Profile).map(|(id, _)| id).collect();

@@ -340,11 +340,12 @@ impl Replica {
         }
         let frontier = Frontier::whole(&self.set, self.documents.missing());
         let digest = frontier.digest(self.persona.group);
-        if !self.holdings.has_news() && self.last_shown == Some(digest) {
+        if !self.holdings.has_news() && self.last_told == Some(digest) {
             return;
         }
         self.last_receipt = now;
         self.holdings.told();
+        self.last_told = Some(digest);
         let own = self.sign_receipt(out);
         let others: Vec<_> = self.holdings.receipts().take(RECEIPTS_PASSED_ON).cloned().collect();
         for receipt in others.into_iter().chain(own) {

@@ -364,3 +364,40 @@ fn m5_a_removed_member_finds_nobody() {
     assert!(found(&c, 0, 1) && found(&c, 1, 0));
     assert!(!found(&c, 2, 0) && !found(&c, 2, 1));
 }
+
+#[test]
+fn a8_who_leaves_says_so_at_the_keeper_and_is_done_with_it() {
+    let (mut c, keeper) = apart(19, 3);
+    c.hang_up(keeper);
+    c.ask(1, Command::Leave).unwrap_or_else(|why| panic!("{why}"));
+    c.restart(1);
+    c.call(keeper, &[0, 1, 2]);
+    c.settle();
+    let gone = c.member(1);
+    for who in [0, 2] {
+        assert_eq!(c.people[who].replica.authority().rank_of(&gone), None, "{who}");
+    }
+    assert!(c.people[1].replica.keepers().is_empty());
+    assert_eq!(c.keepers[&keeper].one().generations.len(), 2, "its keys open nothing new");
+}
+
+#[test]
+fn s6_a_receipt_that_was_left_at_a_keeper_is_told_to_peers_all_the_same() {
+    let (mut c, keeper) = apart(20, 4);
+    // Person 3 does not use the keeper; person 1 has left its receipt there, and then meets 2, who
+    // meets 3.
+    for who in [2, 3] {
+        c.keepers.get_mut(&keeper).unwrap().open.remove(&who);
+    }
+    let thread = c.thread(0, "Passed on", "from hand to hand");
+    c.settle();
+    c.hang_up(keeper);
+    c.connect(1, 2);
+    c.settle();
+    c.unplug(1);
+    c.connect(2, 3);
+    c.settle();
+    c.settle();
+    let created = c.people[0].replica.created(&thread).unwrap();
+    assert!(c.people[3].replica.reach(&created).members >= 2, "0 wrote it, 1 has it");
+}

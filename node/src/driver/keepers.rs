@@ -248,16 +248,18 @@ impl Courier {
             (_, Ok(Told::Compared { lacks, holds })) => {
                 return Some(KeeperEvent::Compared { there: holds, here: lacks });
             }
-            (_, Ok(told)) => reply(told)?,
+            (_, Ok(told)) => reply(told).unwrap_or(KeeperReply::Unavailable),
             (_, Err(Failure::Lie(lie))) => {
                 return Some(KeeperEvent::Lied { how: lie.to_string() });
             }
             // The loss of the connection is told besides.
             (_, Err(Failure::Lost)) => return None,
             (_, Err(Failure::Ended)) => {
-                let (generation, rekey) = self.ended.clone()?;
-                let rekey = Bytes::<REKEY_BYTES>::new(rekey).ok()?;
-                KeeperReply::Ended { generation, rekey }
+                let ended = self.ended.clone().and_then(|(generation, rekey)| {
+                    let rekey = Bytes::<REKEY_BYTES>::new(rekey).ok()?;
+                    Some(KeeperReply::Ended { generation, rekey })
+                });
+                ended.unwrap_or(KeeperReply::Refused)
             }
             (_, Err(Failure::Conflict(generation))) => KeeperReply::Conflict(generation),
             (_, Err(Failure::Full)) => KeeperReply::Full,

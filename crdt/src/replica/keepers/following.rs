@@ -36,8 +36,20 @@ impl Replica {
     /// Keepers come and go with the entries that name them; a newcomer has those of its code.
     pub(crate) fn follow_keepers(&mut self, out: &mut Outcome) {
         let mut wanted: BTreeMap<TransportKey, Named> = BTreeMap::new();
-        if self.persona.state == ReplicaState::Member {
+        let own = self.device();
+        let leaving = self.persona.state == ReplicaState::Left;
+        // Whoever has left is done with a keeper when the others can read there that they have.
+        let unsaid = |keeper: &TransportKey| {
+            let visit = self.keepers.visits.get(keeper);
+            visit.is_some_and(|visit| {
+                !out.entered.is_empty() || visit.shelf.lacking_of(own).next().is_some()
+            })
+        };
+        if leaving || self.persona.state == ReplicaState::Member {
             for (keeper, (entry, named)) in self.authority.keepers(&self.set) {
+                if leaving && !unsaid(&keeper) {
+                    continue;
+                }
                 let addresses = named.addresses.iter().map(|a| a.as_slice().to_vec()).collect();
                 let (entry, mailbox) = (Some(entry), Some(named.mailbox));
                 wanted.insert(keeper, Named { entry, mailbox, addresses });

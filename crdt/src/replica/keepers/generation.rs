@@ -17,6 +17,7 @@ use crate::mailbox::record::{Parcel, Sealer};
 use crate::replica::Replica;
 use crate::replica::effect::Write;
 use crate::replica::outcome::Outcome;
+use crate::replica::persona::ReplicaState;
 use crate::time::Timestamp;
 
 /// Milliseconds until a mailbox that none of the keys opened is tried again.
@@ -75,6 +76,9 @@ impl Replica {
         out: &mut Outcome,
     ) -> Option<Sealer> {
         let current = self.keepers.visits.get(&keeper)?.memory.epoch;
+        if self.persona.state == ReplicaState::Left {
+            return self.sealer_of(keeper, current?);
+        }
         let epoch = match current.filter(|epoch| self.is_safe(*epoch)) {
             Some(epoch) => epoch,
             None => self.epoch_for(now, rng, Audience::Mailbox, out).ok()?,

@@ -92,8 +92,11 @@ impl Replica {
         if visit.state.is_none() {
             return self.opening(now, keeper);
         }
-        if self.persona.state != ReplicaState::Member {
-            return self.reading_ask(now, keeper);
+        match self.persona.state {
+            ReplicaState::Member => {}
+            // The last words are left there too.
+            ReplicaState::Left => return self.deposit_ask(now, rng, keeper, out),
+            _ => return self.reading_ask(now, keeper),
         }
         let ask = self
             .box_ask(now, keeper)
@@ -427,6 +430,9 @@ impl Replica {
         if visit.shelf.lacking().len() >= before {
             // The store had none of it, the keeper took none, or none of it is whole.
             visit.rest = visit.rest.max(now.after(SHORT_REST_MILLIS));
+        }
+        if self.persona.state == ReplicaState::Left {
+            self.follow_keepers(out);
         }
     }
 
