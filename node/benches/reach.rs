@@ -63,7 +63,10 @@ async fn keeper(folder: &TempDir) -> String {
     };
     let (ready, is_ready) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {
-        let told = |_| drop(ready.send(()));
+        let told = |_| {
+            // Whoever waits for it is there.
+            let _ = ready.send(());
+        };
         runtime::keep(&home, options, told).await.unwrap_or_else(|why| panic!("{why}"));
     });
     is_ready.await.unwrap();
