@@ -11,6 +11,7 @@
 //! true: nothing readable goes there; what this device knows of a mailbox never decides what counts.
 
 mod adding;
+mod answers;
 mod boxes;
 mod following;
 mod generation;

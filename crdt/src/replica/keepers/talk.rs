@@ -1,20 +1,19 @@
-//! What is asked of a keeper next, and what its answers come to. One question at a time; only the
-//! wait for news is interrupted by another.
+//! What is asked of a keeper next. One question at a time; only the wait for news is interrupted by
+//! another.
 
 use rand_core::CryptoRng;
 
-use super::{Asked, Deposited, ERASING, KeeperAsk, Memory, Misconduct, Visit};
+use super::answers::SHORT_REST_MILLIS;
+use super::{Asked, KeeperAsk, Memory, Visit};
 use crate::codec::List;
 use crate::id::{EntryId, RecordId, TransportKey};
 use crate::limits::NAMED_RECORDS;
 use crate::log::frontier::Frontier;
-use crate::mailbox::Cursor;
 use crate::mailbox::deposit::Deposit;
-use crate::mailbox::message::{KeeperReply, KeeperRequest, MailboxState, Putting};
+use crate::mailbox::message::KeeperRequest;
 use crate::mailbox::record::Parcel;
-use crate::mailbox::shelf::Kept;
 use crate::replica::Replica;
-use crate::replica::effect::{Effect, Write};
+use crate::replica::effect::Effect;
 use crate::replica::holdings;
 use crate::replica::outcome::Outcome;
 use crate::replica::persona::ReplicaState;
@@ -36,10 +35,6 @@ const COMPARE_MILLIS: u64 = 3_600_000;
 const RENEW_MILLIS: u64 = 86_400_000;
 /// Milliseconds between two receipts that this device leaves at one keeper.
 const LEFT_RECEIPT_MILLIS: u64 = 60_000;
-/// Milliseconds until a keeper that did not let this node in, or was full, is asked again.
-const REST_MILLIS: u64 = 300_000;
-/// The same after it could not answer.
-const SHORT_REST_MILLIS: u64 = 15_000;
 
 impl Replica {
     /// What every input ends with: what is new is noted as lacking, and if it `stirs` every keeper is
@@ -242,237 +237,6 @@ impl Replica {
         }
         let request = KeeperRequest::Renew(List::new(old.clone()).ok()?);
         Some((Asked::Renew(old), KeeperAsk::Request(Box::new(request))))
-    }
-
-    /// The answer to what was asked first.
-    pub(super) fn keeper_answered<R: CryptoRng>(
-        &mut self,
-        now: Timestamp,
-        rng: &mut R,
-        keeper: TransportKey,
-        reply: KeeperReply,
-        out: &mut Outcome,
-    ) {
-        let Some(visit) = self.keepers.visits.get_mut(&keeper) else { return };
-        let Some(asked) = visit.asked.pop_front() else { return };
-        match reply {
-            KeeperReply::Later { millis } => {
-                visit.rest = now.after(u64::from(millis).max(1));
-                return;
-            }
-            KeeperReply::Unavailable => {
-                visit.rest = now.after(SHORT_REST_MILLIS);
-                self.not_added(keeper, "the keeper cannot answer now", out);
-                return;
-            }
-            _ => {}
-        }
-        match (asked, reply) {
-            // Somebody has begun another generation meanwhile.
-            (asked, KeeperReply::Ended { rekey, .. }) => {
-                visit.state = None;
-                let ended = match asked {
-                    Asked::Open(epoch) => Some(epoch),
-                    _ => visit.memory.epoch,
-                };
-                if let Some(ended) = ended {
-                    self.rekeyed(keeper, ended, rekey.as_slice(), out);
-                }
-            }
-            (Asked::Create, reply) => self.created_at(now, keeper, &reply, out),
-            (Asked::Open(epoch), KeeperReply::Opened(state)) => {
-                self.opened(now, keeper, epoch, state);
-            }
-            (Asked::Open(epoch), KeeperReply::Refused) => visit.refused.push(epoch),
-            (Asked::Rotate(_), KeeperReply::Refused) => visit.rest = now.after(REST_MILLIS),
-            (_, KeeperReply::Refused) if visit.state.is_some() => visit.state = None,
-            (Asked::Get, KeeperReply::Records { records, more }) => {
-                for held in records.into_vec() {
-                    self.read_record(now, keeper, Some(held.cursor), held.bytes.as_slice(), out);
-                }
-                if !more {
-                    self.all_given(now, keeper);
-                }
-            }
-            (Asked::Fetch, KeeperReply::Records { records, .. }) => {
-                for held in records.into_vec() {
-                    self.read_record(now, keeper, None, held.bytes.as_slice(), out);
-                }
-                self.synced = true;
-            }
-            (Asked::Receipt(record, epoch, digest), KeeperReply::Put(puttings)) => {
-                let full = puttings.iter().any(|putting| *putting == Putting::Full);
-                if !full {
-                    self.left_receipt(keeper, record, epoch, digest);
-                }
-            }
-            (Asked::Erase(records), KeeperReply::Done | KeeperReply::NotErased(_)) => {
-                for record in &records {
-                    out.write(Write::ForgetRecord { keeper, record: *record });
-                }
-                visit.remember(|memory| memory.erasing.retain(|(id, _)| !records.contains(id)));
-            }
-            (Asked::Renew(records), KeeperReply::Done) => {
-                self.renewed(now, keeper, &records, &[], out);
-            }
-            (Asked::Renew(records), KeeperReply::Unknown(unknown)) => {
-                self.renewed(now, keeper, &records, unknown.as_slice(), out);
-            }
-            (Asked::Watch, KeeperReply::Newest { cursor, drops }) => {
-                visit.newest = cursor;
-                if cursor > visit.memory.cursor {
-                    visit.read = false;
-                }
-                if drops != visit.drops {
-                    visit.drops = drops;
-                    visit.unread_boxes.clone_from(&visit.standing);
-                }
-            }
-            (Asked::Rotate(next), KeeperReply::Rotated) => {
-                visit.state = None;
-                visit.refused.clear();
-                visit.remember(|memory| memory.epoch = Some(next));
-            }
-            (Asked::Rotate(_), KeeperReply::Conflict(_)) => {
-                visit.state = None;
-                visit.refused.clear();
-            }
-            (asked, reply) => self.box_answered(now, rng, keeper, (asked, reply), out),
-        }
-    }
-
-    fn opened(
-        &mut self,
-        now: Timestamp,
-        keeper: TransportKey,
-        epoch: crate::id::EpochId,
-        state: MailboxState,
-    ) {
-        let set = &self.set;
-        let Some(visit) = self.keepers.visits.get_mut(&keeper) else { return };
-        let memory = &visit.memory;
-        let another = memory.store.is_some_and(|store| store != state.store);
-        let back = state.newest < memory.cursor;
-        if another || back {
-            // Everything is looked through again, and put again where it is gone.
-            visit.compared = None;
-        }
-        if another {
-            let records: Vec<RecordId> = visit.shelf.records().keys().copied().collect();
-            for record in records {
-                visit.shelf.lose(set, &record);
-            }
-        }
-        visit.remember(|memory| {
-            memory.store = Some(state.store);
-            memory.generation = state.generation;
-            memory.epoch = Some(epoch);
-            memory.retention = state.retention;
-            if another || back {
-                memory.cursor = Cursor::START;
-                memory.receipt = None;
-            }
-        });
-        visit.drops = state.drops;
-        visit.newest = state.newest;
-        visit.state = Some(state);
-        visit.full = false;
-        visit.why = None;
-        if another || back {
-            self.blame(now, keeper, Misconduct::SetBack);
-        }
-    }
-
-    /// All that the keeper gives after the last known place was read.
-    fn all_given(&mut self, now: Timestamp, keeper: TransportKey) {
-        let Some(visit) = self.keepers.visits.get_mut(&keeper) else { return };
-        visit.read = true;
-        // What it speaks of and does not give is gone, or kept back: the comparison tells.
-        let newest = visit.newest.max(visit.memory.cursor);
-        visit.remember(|memory| memory.cursor = newest);
-        // As when a stream has brought all that the other end had.
-        self.synced = true;
-        self.weigh_claims(now, keeper);
-    }
-
-    pub(super) fn deposited(
-        &mut self,
-        now: Timestamp,
-        keeper: TransportKey,
-        records: Vec<Deposited>,
-        out: &mut Outcome,
-    ) {
-        let set = &self.set;
-        let Some(visit) = self.keepers.visits.get_mut(&keeper) else { return };
-        let deposit = visit.asked.iter().position(|asked| matches!(asked, Asked::Deposit { .. }));
-        let asked = deposit.and_then(|at| visit.asked.remove(at));
-        let Some(Asked::Deposit { content }) = asked else { return };
-        let before = visit.shelf.lacking().len();
-        for Deposited { record, kept, putting } in records {
-            match putting {
-                Putting::Stored(_) | Putting::Known => {
-                    visit.full &= !content;
-                    let written = kept.to_bytes();
-                    // It is wanted again.
-                    if visit.memory.erasing.iter().any(|(id, _)| *id == record) {
-                        visit.remember(|memory| memory.erasing.retain(|(id, _)| *id != record));
-                    }
-                    visit.shelf.learn(set, record, Kept { since: now, ..kept });
-                    out.write(Write::Record { keeper, record, kept: written });
-                }
-                Putting::Full if content => {
-                    visit.full = true;
-                    visit.room_due = now.after(REST_MILLIS);
-                }
-                Putting::Full => visit.rest = now.after(REST_MILLIS),
-            }
-        }
-        if visit.shelf.lacking().len() >= before {
-            // The store had none of it, the keeper took none, or none of it is whole.
-            visit.rest = visit.rest.max(now.after(SHORT_REST_MILLIS));
-        }
-        if self.persona.state == ReplicaState::Left {
-            self.follow_keepers(out);
-        }
-    }
-
-    fn renewed(
-        &mut self,
-        now: Timestamp,
-        keeper: TransportKey,
-        records: &[RecordId],
-        unknown: &[RecordId],
-        out: &mut Outcome,
-    ) {
-        let set = &self.set;
-        let Some(visit) = self.keepers.visits.get_mut(&keeper) else { return };
-        for record in records {
-            if unknown.contains(record) {
-                visit.shelf.lose(set, record);
-                out.write(Write::ForgetRecord { keeper, record: *record });
-            } else if let Some(kept) = visit.shelf.record_mut(record) {
-                kept.since = now;
-                out.write(Write::Record { keeper, record: *record, kept: kept.to_bytes() });
-            }
-        }
-    }
-
-    fn left_receipt(
-        &mut self,
-        keeper: TransportKey,
-        record: RecordId,
-        epoch: crate::id::EpochId,
-        digest: crate::log::frontier::FrontierDigest,
-    ) {
-        let Some(visit) = self.keepers.visits.get_mut(&keeper) else { return };
-        visit.remember(|memory| {
-            if let Some((before, sealed, _)) = memory.receipt.replace((record, epoch, digest))
-                && before != record
-                && memory.erasing.len() < ERASING
-            {
-                memory.erasing.push((before, sealed));
-            }
-        });
     }
 
     /// Signs what this device holds, if that is another than what it said last.
