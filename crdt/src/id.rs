@@ -156,6 +156,16 @@ impl EntryId {
 #[derive(Clone, Copy, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
 pub struct GrantId(EntryId);
 
+impl DeviceId {
+    /// This device's turn, in milliseconds: where it stands in a span over which devices spread what
+    /// any of them could do. Zero for no span.
+    #[must_use]
+    pub fn turn(&self, span: u64) -> u64 {
+        let [a, b, c, d, ..] = self.0;
+        u64::from(u32::from_be_bytes([a, b, c, d])).checked_rem(span).unwrap_or(0)
+    }
+}
+
 impl GrantId {
     /// Acts that need no grant carry this (L3).
     pub const NONE: Self = Self(EntryId::NONE);

@@ -84,9 +84,7 @@ impl Replica {
         let Some(heard) = self.erasures_heard.get(erase) else {
             return Timestamp::from_millis(u64::MAX);
         };
-        let turn = self.device().as_bytes().first().copied().map_or(0, u64::from);
-        let turn = SPREAD_MILLIS.saturating_mul(turn) / 256;
-        heard.after(RESTORABLE_MILLIS.saturating_add(turn))
+        heard.after(RESTORABLE_MILLIS).after(self.device().turn(SPREAD_MILLIS))
     }
 
     /// The rank of the grant under which a content entry stands.

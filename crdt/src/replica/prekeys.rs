@@ -91,10 +91,8 @@ impl Replica {
         match self.persona.rotation {
             Rotation::None => return,
             Rotation::Wanted => {
-                let [a, b, c, d, ..] = *self.device().as_bytes();
-                let spread = u64::from(u32::from_be_bytes([a, b, c, d]));
-                let spread = spread.checked_rem(ROTATE_SPREAD_MILLIS).unwrap_or(0);
-                let due = now.max(since.after(ROTATE_MILLIS)).after(spread);
+                let turn = self.device().turn(ROTATE_SPREAD_MILLIS);
+                let due = now.max(since.after(ROTATE_MILLIS)).after(turn);
                 self.persona.rotation = Rotation::Due(due);
                 out.persona_changed = true;
                 return;

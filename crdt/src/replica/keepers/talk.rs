@@ -142,19 +142,14 @@ impl Replica {
         let visit = self.keepers.visits.get_mut(&keeper)?;
         let others = visit.shelf.lacking().iter().any(|(device, ..)| *device != own);
         if others && visit.others_due.is_none() {
-            let [a, b, c, d, ..] = *own.as_bytes();
-            let spread = u64::from(u32::from_be_bytes([a, b, c, d]));
-            let spread = spread.checked_rem(OTHERS_SPREAD_MILLIS).unwrap_or(0);
-            visit.others_due = Some(now.after(OTHERS_MILLIS).after(spread));
+            visit.others_due = Some(now.after(OTHERS_MILLIS).after(own.turn(OTHERS_SPREAD_MILLIS)));
         } else if !others {
             visit.others_due = None;
         }
         let all = visit.shelf.records().is_empty()
             || !visit.memory.erasing.is_empty()
             || visit.others_due.is_some_and(|due| due <= now);
-        let of_own = (own, 0, EntryId::from_bytes([0; 32]))
-            ..=(own, u64::MAX, EntryId::from_bytes([u8::MAX; 32]));
-        if !all && visit.shelf.lacking().range(of_own).next().is_none() {
+        if !all && visit.shelf.lacking_of(own).next().is_none() {
             return None;
         }
         let (set, missing) = (&self.set, self.documents.missing());
