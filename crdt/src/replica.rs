@@ -62,7 +62,7 @@ use crate::log::frontier::{Frontier, FrontierDigest};
 use crate::log::parked::Parked;
 use crate::log::set::LogSet;
 use crate::sync::message::{Receipt, Request};
-use crate::time::Timestamp;
+use crate::time::{Latest, Timestamp};
 
 pub use explain::{Act, Explanation};
 pub use found::{Founding, Joining};
@@ -144,6 +144,7 @@ pub struct Replica {
     /// When was last looked for what is out of use (K7).
     swept: Timestamp,
     next_tick: Timestamp,
+    latest: Latest,
     last_receipt: Timestamp,
     /// What the last receipt said.
     last_shown: Option<FrontierDigest>,
@@ -164,6 +165,9 @@ impl Replica {
         input: Input,
     ) -> Vec<Effect> {
         let mut out = Outcome::default();
+        if self.latest.is_set_back(now) {
+            self.forget_times(now);
+        }
         let stirs = matches!(
             input,
             Input::Keeper { .. } | Input::Timer(_) | Input::Command { .. } | Input::Bundle { .. }
@@ -213,6 +217,17 @@ impl Replica {
         self.tend_keepers(now, rng, stirs, &mut out);
         self.settle(now, &mut out);
         out.finish(&self.persona)
+    }
+
+    /// The clock was set back: nothing that this device waits for or has lately done is later than
+    /// now. What is kept in the store is bounded by days and left as it is.
+    fn forget_times(&mut self, now: Timestamp) {
+        self.peers.forget_times(now);
+        self.keepers.forget_times(now);
+        self.lookout.forget_times();
+        self.asked = Asked::default();
+        self.next_tick = Timestamp::default();
+        self.last_receipt = Timestamp::default();
     }
 
     /// What every input ends with: what became due is asked for.

@@ -33,7 +33,7 @@ use crate::replica::snapshot::Snapshot;
 use crate::replica::whereabouts::Lookout;
 use crate::replica::{Damaged, Replica};
 use crate::sync::message::Request;
-use crate::time::Timestamp;
+use crate::time::{Latest, Timestamp};
 
 /// What a new group begins with.
 pub struct Founding<'a> {
@@ -300,6 +300,7 @@ impl Replica {
             synced: false,
             swept: Timestamp::default(),
             next_tick: Timestamp::default(),
+            latest: Latest::default(),
             last_receipt: Timestamp::default(),
             last_shown: None,
             own_receipt: None,

@@ -298,6 +298,14 @@ impl Visit {
         self.drops = 0;
     }
 
+    /// The clock was set back: whatever was put off is due.
+    fn forget_times(&mut self) {
+        let never = Timestamp::default();
+        (self.rest, self.room_due, self.receipt_due) = (never, never, never);
+        (self.answers_due, self.box_due) = (never, never);
+        (self.others_due, self.compared, self.renewed) = (None, None, None);
+    }
+
     fn remember(&mut self, change: impl FnOnce(&mut Memory)) {
         change(&mut self.memory);
         self.changed = true;
@@ -327,6 +335,14 @@ impl Keepers {
     /// Whether the group uses none.
     pub(crate) fn is_empty(&self) -> bool {
         self.visits.is_empty()
+    }
+
+    /// The clock was set back.
+    pub(crate) fn forget_times(&mut self, now: Timestamp) {
+        self.visits.values_mut().for_each(Visit::forget_times);
+        if let Some(adding) = &mut self.adding {
+            adding.begin(now);
+        }
     }
 
     /// An entry came into the set.

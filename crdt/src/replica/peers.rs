@@ -137,6 +137,13 @@ impl Peers {
         self.stirred.remove(peer);
     }
 
+    /// The clock was set back: all that are connected are due, and every stream was heard just now.
+    pub(crate) fn forget_times(&mut self, now: Timestamp) {
+        self.connected.values_mut().for_each(|last| *last = Timestamp::default());
+        self.stirred.clear();
+        self.sessions.values_mut().for_each(|session| session.heard = now);
+    }
+
     /// Every connected peer is due at once.
     pub(crate) fn stir_all(&mut self, now: Timestamp) {
         self.stirred = self.connected.keys().map(|peer| (*peer, now)).collect();

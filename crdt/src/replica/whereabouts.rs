@@ -39,6 +39,14 @@ pub(crate) struct Lookout {
     newest: BTreeMap<DeviceId, u64>,
 }
 
+impl Lookout {
+    /// The clock was set back: everyone can be looked for again.
+    pub(crate) fn forget_times(&mut self) {
+        self.looked.clear();
+        self.next = Timestamp::default();
+    }
+}
+
 impl Replica {
     /// Tells and looks, when it is time.
     pub(crate) fn tend_whereabouts<R: CryptoRng>(
@@ -55,7 +63,8 @@ impl Replica {
         let told = Some((epoch, today, self.addresses.clone()));
         if self.lookout.told != told && !self.addresses.is_empty() {
             let key = secret.key(today, self.device());
-            let counter = now.as_millis();
+            // Never less than what was told before, whatever became of the clock meanwhile.
+            let counter = self.next_time(now, out).as_millis();
             let device = &self.persona.device;
             let value = secret.seal(rng, today, device, counter, &self.addresses);
             out.effect(Effect::Tell { key, value });

@@ -443,6 +443,16 @@ impl Community {
         self.now = end;
     }
 
+    /// Sets everybody's clock back. Nodes look at all that is due when they notice.
+    pub fn set_clock_back(&mut self, millis: u64) {
+        self.now = Timestamp::from_millis(self.now.as_millis() - millis);
+        for who in 0..self.people.len() {
+            self.people[who].timer = None;
+            self.inputs.push_back((who, Input::Timer(Timer::Tick)));
+        }
+        self.run();
+    }
+
     /// Lets enough time pass for everyone who is connected to synchronise.
     pub fn settle(&mut self) {
         self.pass(150_000);

@@ -5,6 +5,7 @@ use cairn_crdt::id::TransportKey;
 use cairn_crdt::replica::effect::{Refused, Reply};
 use cairn_crdt::replica::input::{Command, CommandId, CutChoice, Input};
 use cairn_crdt::replica::keepers::{KeeperView, Misconduct};
+use cairn_crdt::time::DAY_MILLIS;
 
 use crate::community::Community;
 use crate::keeper::code;
@@ -328,7 +329,11 @@ fn m1_a_keeper_that_is_taken_back_is_asked_no_more() {
 
 /// Everyone is somewhere new.
 fn move_house(c: &mut Community, who: usize) -> Vec<u8> {
-    let address = vec![6, u8::try_from(who).unwrap()];
+    move_to(c, who, 6)
+}
+
+fn move_to(c: &mut Community, who: usize, street: u8) -> Vec<u8> {
+    let address = vec![street, u8::try_from(who).unwrap()];
     let addresses = vec![address.clone()];
     c.inputs.push_back((who, Input::Listening { addresses }));
     c.run();
@@ -345,6 +350,38 @@ fn m5_members_whose_addresses_all_changed_find_each_other() {
         let known = c.people[who].sought.get(&c.key(other));
         assert_eq!(known, Some(&vec![addresses[other].clone()]), "{who}");
     }
+}
+
+#[test]
+fn m5_whoever_had_a_clock_that_was_a_day_ahead_is_found_all_the_same() {
+    let (mut c, keeper) = apart(21, 2);
+    c.hang_up(keeper);
+    for who in [0, 1] {
+        move_house(&mut c, who);
+    }
+    c.pass(1_200_000);
+    c.set_clock_back(DAY_MILLIS);
+    let addresses = [0, 1].map(|who| move_to(&mut c, who, 7));
+    c.pass(1_200_000);
+    for (who, other) in [(0, 1), (1, 0)] {
+        let known = c.people[who].sought.get(&c.key(other));
+        assert_eq!(known, Some(&vec![addresses[other].clone()]), "{who}");
+    }
+}
+
+#[test]
+fn m3_a_clock_that_was_a_day_ahead_keeps_nobody_from_a_keeper() {
+    let (mut c, keeper) = apart(22, 2);
+    c.keepers.get_mut(&keeper).unwrap().one_mut().room = Some(0);
+    let thread = c.thread(0, "Ahead", "of my time");
+    c.pass(10_000);
+    assert!(view(&c, 0).full);
+    c.keepers.get_mut(&keeper).unwrap().one_mut().room = None;
+    c.set_clock_back(DAY_MILLIS);
+    c.settle();
+    let created = c.people[0].replica.created(&thread).unwrap();
+    assert!(c.people[0].replica.with_keeper(&created));
+    assert!(c.reads(1, "of my time"));
 }
 
 #[test]

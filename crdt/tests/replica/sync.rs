@@ -2,7 +2,7 @@
 
 use cairn_crdt::replica::effect::Reply;
 use cairn_crdt::replica::input::{Command, ImportedPost};
-use cairn_crdt::time::Timestamp;
+use cairn_crdt::time::{DAY_MILLIS, Timestamp};
 
 use crate::community::Community;
 
@@ -127,4 +127,15 @@ fn c4_two_stewards_who_edit_the_agreement_at_once_lose_nothing() {
     assert_eq!(text(0), text(1));
     let text = text(0).unwrap();
     assert!(text.contains("Listen") && text.contains("Thursdays"), "{text}");
+}
+
+#[test]
+fn s1_a_clock_that_is_set_back_a_day_keeps_nobody_from_synchronising() {
+    let mut c = Community::with_members(41, 2);
+    // Gossip does not come through: it is for the next stream to bring what was written.
+    c.people[1].members.clear();
+    c.thread(0, "Ahead", "of my time");
+    c.set_clock_back(DAY_MILLIS);
+    c.pass(60_000);
+    assert!(c.reads(1, "of my time"));
 }

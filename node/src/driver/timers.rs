@@ -7,10 +7,7 @@ use std::collections::BTreeMap;
 
 use cairn_crdt::id::GroupId;
 use cairn_crdt::replica::input::Timer;
-use cairn_crdt::time::Timestamp;
-
-/// By how much a clock may fall back without having been set back, in milliseconds.
-const JITTER_MILLIS: u64 = 2000;
+use cairn_crdt::time::{Latest, Timestamp};
 
 /// What a group is woken for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
@@ -27,7 +24,7 @@ pub(super) enum Wake {
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     pending: BTreeMap<(GroupId, Wake), Timestamp>,
-    latest: Timestamp,
+    latest: Latest,
 }
 
 impl Timers {
@@ -47,11 +44,9 @@ impl Timers {
         self.pending.values().min().copied()
     }
 
-    /// Takes what is due. After the clock was set back everything is: nobody knows how long it
-    /// has really been.
+    /// Takes what is due. After the clock was set back everything is.
     pub(super) fn due(&mut self, now: Timestamp) -> Vec<(GroupId, Wake)> {
-        let set_back = now.after(JITTER_MILLIS) < self.latest;
-        self.latest = if set_back { now } else { self.latest.max(now) };
+        let set_back = self.latest.is_set_back(now);
         let due: Vec<(GroupId, Wake)> = self
             .pending
             .iter()

@@ -35,6 +35,13 @@ pub(super) struct Adding {
     until: Timestamp,
 }
 
+impl Adding {
+    /// The keeper has its time to answer from now on.
+    pub(super) const fn begin(&mut self, now: Timestamp) {
+        self.until = now.after(ADDING_MILLIS);
+    }
+}
+
 impl Replica {
     /// Makes a mailbox for the group at the keeper of a code. The answer comes when that is done.
     pub(crate) fn add_keeper<R: CryptoRng>(
