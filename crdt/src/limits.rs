@@ -85,6 +85,9 @@ pub const MAILBOX_SECRETS: usize = 64;
 pub const PARCEL_RUNS: usize = 256;
 /// Stretches of entries that are remembered of one record.
 pub const RECORD_STRETCHES: usize = 1024;
+/// Records of one mailbox that a device remembers: anyone with its keys can put small ones. Beyond
+/// that it takes in only what it put itself.
+pub const SHELF_RECORDS: usize = 1024 * 1024;
 /// Bytes of one record of a mailbox (M1).
 pub const RECORD_BYTES: usize = 640 * 1024;
 /// Bytes of the smallest record: padding begins here.

@@ -13,8 +13,8 @@ use crate::time::Timestamp;
 
 /// What a code begins with.
 pub const CODE_PREFIX: &str = "cairn:";
-/// Bytes that a code may have.
-const CODE_BYTES: usize = 8192;
+/// Bytes that a code may have: eight keepers with sixteen addresses each fit.
+const CODE_BYTES: usize = 48 * 1024;
 
 /// An invitation. Payload of the kind `invite`.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -116,6 +116,21 @@ mod tests {
             contacts: List::default(),
             keepers: List::default(),
         }
+    }
+
+    #[test]
+    fn j1_a_code_with_all_the_keepers_and_addresses_there_can_be_is_read() {
+        let address = |number: u8| Bytes::new(vec![number; ADDRESS_BYTES]).unwrap_or_default();
+        let addresses = |of: u8| List::new(vec![address(of); ADDRESSES]).unwrap_or_default();
+        let contact = |of: u8| Contact {
+            transport: TransportKey::from_bytes([of; 32]),
+            addresses: addresses(of),
+        };
+        let keepers = List::new((0..8).map(contact).collect()).unwrap_or_default();
+        assert_eq!(keepers.len(), KEEPERS);
+        let full =
+            Code { keepers, contacts: List::new(vec![contact(9)]).unwrap_or_default(), ..code() };
+        assert!(Code::from_text(&full.to_text()).is_ok_and(|read| read == full));
     }
 
     #[test]

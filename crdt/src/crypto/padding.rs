@@ -25,6 +25,14 @@ pub fn pad(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
+/// The same, to `least` bytes if it were fewer.
+#[must_use]
+pub fn pad_to(bytes: Vec<u8>, least: usize) -> Vec<u8> {
+    let mut bytes = pad(bytes);
+    bytes.resize(bytes.len().max(least), 0);
+    bytes
+}
+
 /// What was padded; `None` if the marker is missing.
 #[must_use]
 pub fn unpad(bytes: &[u8]) -> Option<&[u8]> {

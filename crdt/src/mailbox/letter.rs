@@ -59,7 +59,7 @@ impl Letter {
         request_key: &PublicKey,
         invite: InviteId,
     ) -> Result<Vec<u8>, NotForThisKey> {
-        let plain = padded(codec::encode(self));
+        let plain = Zeroizing::new(padding::pad_to(codec::encode(self), SMALLEST_RECORD));
         agreement::seal(rng, request_key, domain::LETTER, invite.as_bytes(), &plain)
     }
 
@@ -80,7 +80,7 @@ impl LetterAnswer {
         invite: InviteId,
     ) -> Vec<u8> {
         let nonce = Nonce::generate(rng);
-        let plain = padded(codec::encode(self));
+        let plain = Zeroizing::new(padding::pad_to(codec::encode(self), SMALLEST_RECORD));
         let mut bytes = codec::encode(&nonce);
         bytes.extend(reply.seal(&nonce, invite.as_bytes(), &plain));
         bytes
@@ -94,12 +94,4 @@ impl LetterAnswer {
         let plain = reply.open(&nonce, invite.as_bytes(), sealed).ok()?;
         codec::decode(padding::unpad(&plain)?, DROP_RECORD_BYTES).ok()
     }
-}
-
-fn padded(plain: Vec<u8>) -> Zeroizing<Vec<u8>> {
-    let mut plain = Zeroizing::new(padding::pad(plain));
-    if plain.len() < SMALLEST_RECORD {
-        plain.resize(SMALLEST_RECORD, 0);
-    }
-    plain
 }

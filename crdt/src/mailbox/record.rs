@@ -27,8 +27,6 @@ use crate::sync::message::Receipt;
 const RECORD_VERSION: u8 = 1;
 /// Bytes before the sealed parcel.
 const HEAD_BYTES: usize = 25;
-/// Bytes that a padded parcel has at least.
-const SMALLEST_PARCEL: usize = SMALLEST_RECORD;
 
 /// What a record holds.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -76,10 +74,7 @@ impl Sealer {
     /// When it is too large.
     pub fn seal(&self, parcel: &Parcel) -> Result<Vec<u8>, TooLarge> {
         let key = record_key(&self.secret, self.mailbox);
-        let mut plain = Zeroizing::new(padding::pad(codec::encode(parcel)));
-        if plain.len() < SMALLEST_PARCEL {
-            plain.resize(SMALLEST_PARCEL, 0);
-        }
+        let plain = Zeroizing::new(padding::pad_to(codec::encode(parcel), SMALLEST_RECORD));
         let hash =
             domain::hash(domain::RECORD_NONCE, &[key.as_bytes(), self.mailbox.as_bytes(), &plain]);
         let mut bytes = vec![RECORD_VERSION];

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, List};
 use crate::id::{DeviceId, EntryId, EpochId, RecordId};
-use crate::limits::{RECORD_STRETCHES, RUN_ENTRIES};
+use crate::limits::{RECORD_STRETCHES, RUN_ENTRIES, SHELF_RECORDS};
 use crate::log::set::LogSet;
 use crate::time::Timestamp;
 
@@ -210,6 +210,12 @@ impl Shelf {
     #[must_use]
     pub fn record(&self, record: &RecordId) -> Option<&Kept> {
         self.records.get(record)
+    }
+
+    /// How many records more are remembered.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        SHELF_RECORDS.saturating_sub(self.records.len())
     }
 
     /// A record, to note when it was renewed.

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::{DAY_MILLIS, Timestamp};
 
-/// How much of a day's allowance is used up. Kept with the persona, so that a restart grants no more.
+/// How much of a day's allowance is used up. Where a restart must grant no more it is kept with the
+/// persona.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Allowance {
     since: Timestamp,

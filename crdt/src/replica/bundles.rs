@@ -24,7 +24,7 @@ use crate::time::Timestamp;
 
 /// Earlier epochs of either sort whose holders can open a bundle.
 const OPENED_BY: usize = 4;
-/// Epochs that are tried on a record that no mailbox's key opens.
+/// The readers' newest epochs that are tried on a record that no mailbox's key opens.
 const TRIED: usize = 64;
 
 /// What a bundle is made of.
@@ -67,9 +67,9 @@ impl Replica {
         out: &mut Outcome,
     ) -> Result<Reply, Refused> {
         let epoch = self.epoch_for(now, rng, Audience::Mailbox, out)?;
-        let mailbox = self.bundle_mailbox();
-        let secret = self.keyring.epoch(epoch).ok_or(Refused::Unknown { what: "key" })?.clone();
-        let sealer = Sealer { mailbox, epoch, secret };
+        let sealer = self
+            .sealer_for(self.bundle_mailbox(), epoch)
+            .ok_or(Refused::Unknown { what: "key" })?;
         let mut head = Vec::new();
         if let Some(parcel) = self.rekey_parcel(epoch) {
             for before in self.earlier(epoch) {
@@ -123,31 +123,18 @@ impl Replica {
 
     fn open_bundled(&self, record: &[u8]) -> Option<Parcel> {
         let mailbox = self.bundle_mailbox();
-        let others = self.keyring.epochs().keys().copied().take(TRIED);
-        let epochs = self.mailbox_epochs().into_iter().chain(others);
-        epochs.into_iter().find_map(|epoch| {
-            let secret = self.keyring.epoch(epoch)?.clone();
-            Sealer { mailbox, epoch, secret }.open(record)
-        })
+        let readers = self.minted_for(Audience::Readers).into_iter().take(TRIED);
+        let mut epochs = self.mailbox_epochs().into_iter().chain(readers);
+        epochs.find_map(|epoch| self.sealer_for(mailbox, epoch)?.open(record))
     }
 
     /// What the holders of earlier keys can open: mailboxes' first, then the readers'.
     fn earlier(&self, epoch: EpochId) -> Vec<Sealer> {
         let mailbox = self.bundle_mailbox();
         let mailboxes = self.mailbox_epochs().into_iter().filter(|held| *held != epoch);
-        let mut readers: Vec<(u32, EpochId)> = self
-            .all_mints()
-            .filter(|(_, mint)| mint.audience == Audience::Readers)
-            .filter_map(|(id, mint)| Some((self.set.slot(id)?.seen, mint.epoch)))
-            .collect();
-        readers.sort_unstable_by(|one, other| other.cmp(one));
-        let readers = readers.into_iter().map(|(_, epoch)| epoch);
-        let sealer = |epoch: EpochId| {
-            let secret = self.keyring.epoch(epoch)?.clone();
-            Some(Sealer { mailbox, epoch, secret })
-        };
-        let mailboxes = mailboxes.filter_map(sealer).take(OPENED_BY);
-        mailboxes.chain(readers.filter_map(sealer).take(OPENED_BY)).collect()
+        let readers = self.minted_for(Audience::Readers).into_iter();
+        let epochs = mailboxes.take(OPENED_BY).chain(readers.take(OPENED_BY));
+        epochs.filter_map(|epoch| self.sealer_for(mailbox, epoch)).collect()
     }
 
     /// The name under which a group's bundles are sealed.

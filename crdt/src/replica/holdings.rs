@@ -40,16 +40,11 @@ impl Holdings {
         self.shown.insert(device, Frontier(Map::new(tips.collect()).unwrap_or_default()));
     }
 
-    /// Takes a receipt if its signature holds, it is newer, and it names no more logs than this
-    /// set has and a few. Whether it was taken.
+    /// Takes a receipt if its signature holds, it is newer, and it fits. Whether it was taken.
     pub(crate) fn take(&mut self, set: &LogSet, receipt: Receipt) -> bool {
-        let tips: usize = receipt.frontier.0.iter().map(|(_, tips)| tips.len()).sum();
-        if tips > set.logs().len().saturating_mul(2).saturating_add(LOGS_AHEAD) {
-            return false;
-        }
         let newer =
             self.receipts.get(&receipt.device).is_none_or(|held| held.count < receipt.count);
-        let holds = newer && is_signed(set.group(), &receipt);
+        let holds = newer && fits(set, &receipt) && is_signed(set.group(), &receipt);
         if holds {
             self.receipts.insert(receipt.device, receipt);
             self.news = true;
@@ -112,6 +107,12 @@ impl Replica {
 pub(crate) fn sign(key: &SigningKey, group: GroupId, count: u64, frontier: Frontier) -> Receipt {
     let signature = key.sign(domain::SIGN_RECEIPT, &message(group, count, &frontier));
     Receipt { device: DeviceId::from_bytes(key.verifying_key()), count, frontier, signature }
+}
+
+/// Whether a receipt names no more logs than this set has, and a few.
+pub(crate) fn fits(set: &LogSet, receipt: &Receipt) -> bool {
+    let tips: usize = receipt.frontier.0.iter().map(|(_, tips)| tips.len()).sum();
+    tips <= set.logs().len().saturating_mul(2).saturating_add(LOGS_AHEAD)
 }
 
 /// Whether a receipt is of the device that it names.

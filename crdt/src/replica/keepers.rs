@@ -18,7 +18,7 @@ mod generation;
 mod reading;
 mod talk;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -188,7 +188,7 @@ enum Asked {
     Open(EpochId),
     Drop,
     Get,
-    Fetch,
+    Fetch(Vec<RecordId>),
     Compare,
     Deposit { content: bool },
     Receipt(RecordId, EpochId, FrontierDigest),
@@ -225,8 +225,12 @@ pub(crate) struct Visit {
     compared: Option<Timestamp>,
     renewed: Option<Timestamp>,
     fetch: Vec<RecordId>,
+    /// Records that it named and did not give when they were fetched, since the connection is up.
+    ungiven: BTreeSet<RecordId>,
     /// Drop-boxes that stand there, since the connection is up.
     standing: Vec<InviteId>,
+    /// When those that could not be made, or are gone, are made anew.
+    boxes_due: Option<Timestamp>,
     unread_boxes: Vec<InviteId>,
     drops: u64,
     /// No answer is put before.
@@ -267,7 +271,9 @@ impl Visit {
             compared: None,
             renewed: None,
             fetch: Vec::new(),
+            ungiven: BTreeSet::new(),
             standing: Vec::new(),
+            boxes_due: None,
             unread_boxes: Vec::new(),
             drops: 0,
             answers_due: Timestamp::default(),
@@ -293,7 +299,9 @@ impl Visit {
         self.read = false;
         self.doubted = false;
         self.fetch.clear();
+        self.ungiven.clear();
         self.standing.clear();
+        self.boxes_due = None;
         self.unread_boxes.clear();
         self.drops = 0;
     }
@@ -304,6 +312,7 @@ impl Visit {
         (self.rest, self.room_due, self.receipt_due) = (never, never, never);
         (self.answers_due, self.box_due) = (never, never);
         (self.others_due, self.compared, self.renewed) = (None, None, None);
+        self.boxes_due = self.boxes_due.map(|_| never);
     }
 
     fn remember(&mut self, change: impl FnOnce(&mut Memory)) {

@@ -23,8 +23,6 @@ const LOOK_AGAIN_MILLIS: u64 = 15 * 60_000;
 const LOOK_MILLIS: u64 = 20_000;
 /// Devices that are looked for at a time.
 const LOOKED_FOR: usize = 4;
-/// Keys that were asked for and whose answers are still taken.
-const ASKED_KEYS: usize = 256;
 
 /// What this device has told, and whom it looks for.
 #[derive(Default)]
@@ -33,7 +31,7 @@ pub(crate) struct Lookout {
     /// When each device was looked for last.
     looked: BTreeMap<DeviceId, Timestamp>,
     next: Timestamp,
-    /// Keys that were asked for: of which device, on which day.
+    /// Keys that were asked for, of which device, on which day: of each device's at most three.
     asked: BTreeMap<[u8; 32], (DeviceId, Day)>,
     /// The newest that is known of each device.
     newest: BTreeMap<DeviceId, u64>,
@@ -74,15 +72,13 @@ impl Replica {
             return;
         }
         self.lookout.next = now.after(LOOK_MILLIS);
+        let days = Day::around(now);
+        self.lookout.asked.retain(|_, (_, day)| days.contains(day));
         for device in self.unmet(now) {
             self.lookout.looked.insert(device, now);
-            for day in Day::around(now) {
+            for day in days {
                 let key = secret.key(day, device);
-                let asked = &mut self.lookout.asked;
-                while asked.len() >= ASKED_KEYS {
-                    asked.pop_first();
-                }
-                asked.insert(key, (device, day));
+                self.lookout.asked.insert(key, (device, day));
                 out.effect(Effect::LookFor { key });
             }
         }

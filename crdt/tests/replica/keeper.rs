@@ -40,6 +40,12 @@ pub struct Keeper {
     pub down: bool,
     /// Records that it says nothing of.
     pub withheld: BTreeSet<RecordId>,
+    /// Records that it names in a comparison and never gives.
+    pub named_only: BTreeSet<RecordId>,
+    /// Whether it says of every comparison that nothing differs.
+    pub agrees: bool,
+    /// How often records were asked for by name.
+    pub fetches: usize,
     /// Records that it leaves out of one comparison.
     pub left_out: BTreeSet<RecordId>,
     /// Everything that it was ever shown.
@@ -77,7 +83,7 @@ impl Keeper {
     fn answer(&mut self, who: usize, request: KeeperRequest) -> Option<KeeperReply> {
         self.seen.extend(request.to_bytes());
         if let KeeperRequest::Create { secret, owner, access, control } = request {
-            if !self.secrets.remove(&secret) {
+            if self.mailboxes.contains_key(&owner) || !self.secrets.remove(&secret) {
                 return Some(KeeperReply::Refused);
             }
             let store = [u8::try_from(self.mailboxes.len()).unwrap(); 32];
@@ -93,8 +99,8 @@ impl Keeper {
             },
             Open::Drop(drop) => {
                 let holds = |m: &&mut Mailbox| m.boxes.contains_key(&drop);
-                let mailbox = self.mailboxes.values_mut().find(holds)?;
-                Some(mailbox.dropped(request))
+                let mailbox = self.mailboxes.values_mut().find(holds);
+                Some(mailbox.map_or(KeeperReply::Refused, |mailbox| mailbox.dropped(request)))
             }
         }
     }
@@ -105,7 +111,9 @@ impl Keeper {
         id: MailboxId,
         request: KeeperRequest,
     ) -> Option<KeeperReply> {
-        let withheld = self.withheld.clone();
+        let mut withheld = self.withheld.clone();
+        withheld.extend(&self.named_only);
+        self.fetches += usize::from(matches!(request, KeeperRequest::Fetch(_)));
         let mailbox = self.mailboxes.get_mut(&id).unwrap();
         let shown = |record: &RecordId| !withheld.contains(record);
         Some(match request {
@@ -124,8 +132,10 @@ impl Keeper {
                 let records = mailbox.records.iter();
                 let records =
                     records.filter(|(_, (id, _))| ids.iter().any(|i| i == id) && shown(id));
-                let records = records.map(held).collect();
-                KeeperReply::Records { records: List::new(records).unwrap(), more: false }
+                let mut records: Vec<HeldRecord> = records.map(held).collect();
+                let more = records.len() > 4;
+                records.truncate(4);
+                KeeperReply::Records { records: List::new(records).unwrap(), more }
             }
             KeeperRequest::Watch { after, drops } => {
                 if mailbox.newest > after.0 || mailbox.drops != drops {
@@ -203,6 +213,11 @@ impl Mailbox {
 
     fn dropped(&mut self, request: KeeperRequest) -> KeeperReply {
         match request {
+            KeeperRequest::DropPut { drop, .. } | KeeperRequest::DropGet { drop, .. }
+                if !self.boxes.contains_key(&drop) =>
+            {
+                KeeperReply::Refused
+            }
             KeeperRequest::DropPut { drop, record } => {
                 let lie_there = self.boxes.get(&drop).map_or(0, Vec::len);
                 if self.box_room.is_some_and(|room| lie_there >= room) {
@@ -309,6 +324,10 @@ impl Community {
                 };
                 if let Some((_, _, rekey)) = keeper.mailboxes[mailbox].generations.get(at + 1) {
                     let event = KeeperEvent::Answer(ended(*at, rekey));
+                    return self.told(who, key, event);
+                }
+                if keeper.agrees {
+                    let event = KeeperEvent::Compared { there: Vec::new(), here: Vec::new() };
                     return self.told(who, key, event);
                 }
                 let records = keeper.mailboxes[mailbox].records.values().map(|(id, _)| *id);

@@ -327,6 +327,29 @@ fn m1_a_keeper_that_is_taken_back_is_asked_no_more() {
     assert!(c.keepers[&keeper].open.is_empty());
 }
 
+#[test]
+fn m1_a_keeper_that_was_taken_back_is_used_again() {
+    let (mut c, keeper) = apart(25, 2);
+    c.thread(0, "Before", "said before");
+    c.settle();
+    let entry = view(&c, 0).entry.unwrap();
+    c.ask(0, Command::DismissKeeper { entry }).unwrap_or_else(|why| panic!("{why}"));
+    c.settle();
+    c.keeper(200, 2);
+    // The mailbox of its name stands there still, and the keeper makes no second one.
+    add(&mut c, 0, 200, 2).unwrap_or_else(|why| panic!("{why}"));
+    c.settle();
+    assert!(view(&c, 0).open);
+    c.thread(0, "After", "said after");
+    c.connect(0, 1);
+    c.settle();
+    c.unplug(1);
+    c.thread(0, "Later", "said later");
+    c.settle();
+    assert!(c.reads(1, "said later"));
+    assert_eq!(c.keepers[&keeper].mailboxes.len(), 1);
+}
+
 /// Everyone is somewhere new.
 fn move_house(c: &mut Community, who: usize) -> Vec<u8> {
     move_to(c, who, 6)

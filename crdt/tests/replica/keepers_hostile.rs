@@ -1,11 +1,14 @@
 //! Keepers that lie and members with the keys of a mailbox who mean harm (M1–M4, C5).
 
 use cairn_crdt::capability::rank::Rank;
-use cairn_crdt::codec::{Bytes, List, Map};
+use cairn_crdt::codec::{self, Bytes, List, Map};
 use cairn_crdt::crypto::domain;
 use cairn_crdt::epoch::secret::{Audience, EpochSecret, Mint};
 use cairn_crdt::epoch::welcome::Welcome;
-use cairn_crdt::id::{AccessKey, ControlKey, EntryId, GroupId, MailboxId, RecordId, TransportKey};
+use cairn_crdt::id::{
+    AccessKey, ControlKey, DeviceId, EntryId, GroupId, MailboxId, RecordId, TransportKey,
+};
+use cairn_crdt::limits::SHELF_RECORDS;
 use cairn_crdt::log::entry::Control;
 use cairn_crdt::log::frontier::{Frontier, Tip};
 use cairn_crdt::log::run::Run;
@@ -14,14 +17,16 @@ use cairn_crdt::mailbox::access::NewGeneration;
 use cairn_crdt::mailbox::keys::{access_key, control_key};
 use cairn_crdt::mailbox::message::{KeeperReply, NewRecord};
 use cairn_crdt::mailbox::record::{Parcel, Sealer};
+use cairn_crdt::mailbox::shelf::Kept;
 use cairn_crdt::replica::input::{Command, CutChoice, Input};
+use cairn_crdt::replica::keepers::Misconduct;
 use cairn_crdt::sync::message::Receipt;
 
 use crate::attacks::forge_after;
 use crate::community::Community;
 use crate::keepers::{apart, view};
 use crate::prekeys::mints;
-use crate::relay::tip;
+use crate::relay::{device_key, tip};
 
 fn mailbox(c: &Community, keeper: TransportKey) -> MailboxId {
     *c.keepers[&keeper].mailboxes.keys().next().unwrap()
@@ -405,4 +410,90 @@ fn m4_what_one_comparison_lacks_is_looked_for_once_more() {
         assert_eq!(view(&c, who).misconduct, None, "{who}");
     }
     assert_eq!(c.keepers[&keeper].one().newest, before, "nothing is put again");
+}
+
+/// A keeper that shows person 1 nothing of what person 0 has just put: the records.
+fn hidden_from_one(c: &mut Community, keeper: TransportKey) -> Vec<RecordId> {
+    c.keepers.get_mut(&keeper).unwrap().open.remove(&1);
+    for night in 0..12 {
+        c.thread(0, &format!("Night {night}"), "is anyone there");
+        c.settle();
+    }
+    let known = known(c, 1, keeper);
+    let lie_there = c.keepers[&keeper].one().records.values().map(|(id, _)| *id);
+    lie_there.filter(|record| !known.contains(record)).collect()
+}
+
+#[test]
+fn m1_what_did_not_fit_in_an_answer_is_fetched_by_the_next() {
+    let (mut c, keeper) = apart(114, 2);
+    let hidden = hidden_from_one(&mut c, keeper);
+    assert!(hidden.len() > 8, "{} records", hidden.len());
+    c.keepers.get_mut(&keeper).unwrap().withheld.extend(hidden);
+    c.call(keeper, &[1]);
+    c.keepers.get_mut(&keeper).unwrap().withheld.clear();
+    // One comparison.
+    c.pass(3_700_000);
+    c.assert_same(&[0, 1]);
+}
+
+#[test]
+fn m4_a_keeper_that_names_what_it_never_gives_is_found_out_and_not_asked_without_end() {
+    let (mut c, keeper) = apart(115, 2);
+    let hidden = hidden_from_one(&mut c, keeper);
+    c.keepers.get_mut(&keeper).unwrap().named_only.extend(hidden);
+    c.call(keeper, &[1]);
+    c.settle();
+    c.pass(8_000_000);
+    assert!(matches!(view(&c, 1).misconduct, Some((Misconduct::Withholds(_), _))));
+    let fetches = c.keepers[&keeper].fetches;
+    assert!((1..=4).contains(&fetches), "{fetches}");
+    // Once it gives them, everything is there.
+    c.keepers.get_mut(&keeper).unwrap().named_only.clear();
+    c.hang_up(keeper);
+    c.call(keeper, &[0, 1]);
+    c.pass(4_000_000);
+    c.assert_same(&[0, 1]);
+}
+
+#[test]
+fn m1_of_records_without_end_a_device_remembers_so_many() {
+    let (mut c, keeper) = apart(116, 2);
+    c.thread(0, "Night", "is anyone there");
+    c.settle();
+    let junk = Kept { epoch: None, since: c.now, holds: List::default() }.to_bytes();
+    let (_, records) = c.people[1].store.keepers.get_mut(&keeper).unwrap();
+    let mut number: u64 = 0;
+    while records.len() < SHELF_RECORDS {
+        let mut id = [0xee; 32];
+        id[..8].copy_from_slice(&number.to_be_bytes());
+        number += 1;
+        records.insert(RecordId::from_bytes(id), junk.clone());
+    }
+    c.keepers.get_mut(&keeper).unwrap().agrees = true;
+    c.restart(1);
+    let record = sealed(&c, keeper, &Parcel::Runs(List::default()));
+    put(&mut c, keeper, vec![record]);
+    assert_eq!(known(&c, 1, keeper).len(), SHELF_RECORDS);
+}
+
+#[test]
+fn m4_what_a_receipt_claims_is_as_large_as_the_group_at_most() {
+    let (mut c, keeper) = apart(117, 2);
+    let group = c.people[0].replica.group();
+    let many = (0..500_u64).map(|number| {
+        let mut id = [7; 32];
+        id[..8].copy_from_slice(&number.to_be_bytes());
+        let tip = Tip { seq: 1, entry: EntryId::from_bytes(id) };
+        (DeviceId::from_bytes(id), List::new(vec![tip]).unwrap())
+    });
+    let frontier = Frontier(Map::new(many.collect()).unwrap());
+    let (device, count) = (c.people[1].replica.device(), 9);
+    let message = codec::encode(&(group, count, &frontier));
+    let signature = device_key(&c, 1).sign(domain::SIGN_RECEIPT, &message);
+    let receipt = Receipt { device, count, frontier, signature };
+    let left_at = List::new(vec![mailbox(&c, keeper)]).unwrap();
+    slip_in(&mut c, keeper, &Parcel::Receipt { receipt, left_at });
+    c.pass(4_000_000);
+    assert_eq!(view(&c, 0).misconduct, None, "it is not taken up");
 }

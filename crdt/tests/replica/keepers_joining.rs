@@ -85,6 +85,35 @@ fn m2_a_drop_box_that_is_full_of_junk_holds_up_nothing_else() {
 }
 
 #[test]
+fn m2_a_drop_box_that_somebody_closed_holds_up_nothing_and_is_made_anew() {
+    let mut c = with_keeper(6);
+    let thread = c.thread(0, "Before", "said before");
+    let mut invitation = c.invite(0, Rank::Member, 2, false);
+    invitation.contacts = cairn_crdt::codec::List::default();
+    c.settle();
+    let newcomer = c.join(invitation);
+    c.settle();
+    let request = c.request(0).expect("the letter came");
+    // Another member closes the box before the answer is put.
+    let close = |c: &mut Community| {
+        c.keepers.values_mut().next().unwrap().one_mut().boxes.clear();
+    };
+    close(&mut c);
+    c.ask(0, Command::Admit { request }).unwrap_or_else(|why| panic!("{why}"));
+    c.post(0, thread, "welcome");
+    c.run();
+    let created = c.people[0].replica.created(&thread).unwrap();
+    assert!(c.people[0].replica.with_keeper(&created));
+    assert_eq!(c.people[0].replica.keepers()[0].lacking, 0);
+    // Made anew, and closed once more.
+    c.pass(330_000);
+    close(&mut c);
+    c.pass(700_000);
+    assert_eq!(c.people[newcomer].replica.state(), ReplicaState::Member);
+    assert!(c.reads(newcomer, "welcome"));
+}
+
+#[test]
 fn m2_a_drop_box_goes_with_its_invite() {
     let mut c = with_keeper(3);
     let mut invitation = c.invite(0, Rank::Member, 1, true);

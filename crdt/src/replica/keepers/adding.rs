@@ -6,7 +6,7 @@ use super::{Asked, KeeperAsk};
 use crate::capability::invite::Contact;
 use crate::capability::keeper::{Dismiss, Keeper};
 use crate::capability::rank::Abilities;
-use crate::codec::{Bytes, List};
+use crate::codec::List;
 use crate::epoch::secret::Audience;
 use crate::id::{AccessKey, ControlKey, EntryId, MailboxId, TransportKey};
 use crate::log::entry::Control;
@@ -103,7 +103,9 @@ impl Replica {
         reply: &KeeperReply,
         out: &mut Outcome,
     ) {
-        if *reply != KeeperReply::Created {
+        let adding = self.keepers.adding.as_ref();
+        let stands = adding.is_some_and(|adding| self.made_before(adding.mailbox));
+        if *reply != KeeperReply::Created && !stands {
             let why = "the code of the keeper was used before, or the keeper took it back: ask its \
                        operator for a new one";
             self.not_added(keeper, why, out);
@@ -117,6 +119,15 @@ impl Replica {
             self.follow_keepers(out);
         }
         out.reply(adding.asker, written.map(Reply::Entry));
+    }
+
+    /// Whether this member has named a mailbox to the group before, and taken it back since: it stands
+    /// at its keeper, which makes no second one of the name.
+    fn made_before(&self, mailbox: MailboxId) -> bool {
+        self.set
+            .control()
+            .values()
+            .any(|control| matches!(control, Control::Keeper(named) if named.mailbox == mailbox))
     }
 
     fn name_keeper(
@@ -184,14 +195,7 @@ impl Replica {
         let keepers = self.authority.keepers(&self.set);
         let contact = |(keeper, (_, named)): (TransportKey, (EntryId, &Keeper))| Contact {
             transport: keeper,
-            addresses: List::new(
-                named
-                    .addresses
-                    .iter()
-                    .filter_map(|a| Bytes::new(a.as_slice().to_vec()).ok())
-                    .collect(),
-            )
-            .unwrap_or_default(),
+            addresses: named.addresses.clone(),
         };
         keepers.into_iter().map(contact).collect()
     }

@@ -61,6 +61,16 @@ impl Replica {
             }
             (Asked::Open(epoch), KeeperReply::Refused) => visit.refused.push(epoch),
             (Asked::Rotate(_), KeeperReply::Refused) => visit.rest = now.after(REST_MILLIS),
+            // Another member has closed the drop-box, or it has expired.
+            (Asked::DropGet(invite), KeeperReply::Refused) if visit.state.is_some() => {
+                visit.box_gone(now, invite);
+            }
+            (Asked::Answer(request), KeeperReply::Refused) if visit.state.is_some() => {
+                visit.answers_due = now.after(REST_MILLIS);
+                if let Some(letter) = self.persona.letters.get(&request) {
+                    visit.box_gone(now, letter.invite);
+                }
+            }
             (_, KeeperReply::Refused) if visit.state.is_some() => visit.state = None,
             (Asked::Get, KeeperReply::Records { records, more }) => {
                 for held in records.into_vec() {
@@ -70,11 +80,8 @@ impl Replica {
                     self.all_given(now, keeper);
                 }
             }
-            (Asked::Fetch, KeeperReply::Records { records, .. }) => {
-                for held in records.into_vec() {
-                    self.read_record(now, keeper, None, held.bytes.as_slice(), out);
-                }
-                self.synced = true;
+            (Asked::Fetch(named), KeeperReply::Records { records, more }) => {
+                self.fetched(now, keeper, named, (records.into_vec(), more), out);
             }
             (Asked::Receipt(record, epoch, digest), KeeperReply::Put(puttings)) => {
                 let full = puttings.iter().any(|putting| *putting == Putting::Full);

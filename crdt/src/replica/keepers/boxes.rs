@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use rand_core::CryptoRng;
 
-use super::{Asked, KeeperAsk};
+use super::{Asked, KeeperAsk, Visit};
 use crate::codec::{Bytes, List};
 use crate::crypto::signing::SigningKey;
 use crate::id::{DropBoxId, InviteId, RequestId, TransportKey};
@@ -31,7 +31,8 @@ const BOX_MILLIS: u64 = 60 * 86_400_000;
 const ANSWER_MILLIS: u64 = 30 * 86_400_000;
 /// Milliseconds between a newcomer's looks into the drop-box.
 const LOOK_MILLIS: u64 = 15_000;
-/// Milliseconds until an answer for which a drop-box has no room is put again.
+/// Milliseconds until a drop-box that is gone is made anew, and until an answer for which one has no
+/// room is put again.
 const FULL_BOX_MILLIS: u64 = 300_000;
 /// Letters whose answers are still to be put.
 const LETTERS: usize = 256;
@@ -62,6 +63,10 @@ impl Replica {
         let wanted = self.boxed_invites(now);
         let visit = self.keepers.visits.get_mut(&keeper)?;
         let ask = |asked, request| Some((asked, KeeperAsk::Request(Box::new(request))));
+        if visit.boxes_due.take_if(|due| *due <= now).is_some() {
+            let made = &visit.memory.boxes;
+            visit.standing.retain(|invite| made.contains_key(invite));
+        }
         let missing = wanted.iter().find(|invite| !visit.standing.contains(invite));
         if let Some(invite) = missing.copied() {
             visit.standing.push(invite);
@@ -104,7 +109,7 @@ impl Replica {
                     memory.boxes.entry(invite).or_default();
                 });
             }
-            (Asked::OpenDrop(_), KeeperReply::Full) => {}
+            (Asked::OpenDrop(invite), KeeperReply::Full) => visit.box_gone(now, invite),
             (Asked::CloseDrop(invite), _) => visit.remember(|memory| {
                 memory.boxes.remove(&invite);
             }),
@@ -201,7 +206,7 @@ impl Replica {
     ) -> Option<(Asked, KeeperAsk)> {
         let mailbox = self.mailbox_at(&keeper)?;
         let visit = self.keepers.visits.get(&keeper)?;
-        if now < visit.answers_due {
+        if now < visit.answers_due || self.persona.letters.is_empty() {
             return None;
         }
         let secrets = List::new(self.mailbox_secrets()).unwrap_or_default();
@@ -296,6 +301,18 @@ impl Replica {
                 self.reach_anew(keeper, out);
             }
         }
+    }
+}
+
+impl Visit {
+    /// A drop-box does not stand there. It is made anew in a while only: any member can close it again
+    /// and again.
+    pub(super) fn box_gone(&mut self, now: Timestamp, invite: InviteId) {
+        self.remember(|memory| {
+            memory.boxes.remove(&invite);
+        });
+        self.unread_boxes.retain(|unread| *unread != invite);
+        self.boxes_due.get_or_insert(now.after(FULL_BOX_MILLIS));
     }
 }
 

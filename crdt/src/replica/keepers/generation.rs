@@ -23,7 +23,7 @@ use crate::time::Timestamp;
 /// Milliseconds until a mailbox that none of the keys opened is tried again.
 const LOCKED_OUT_MILLIS: u64 = 120_000;
 /// Generations that this device begins at one keeper in a day: any member can claim at any time to
-/// have handed on the keys in use.
+/// have handed on the keys in use. A node that starts again has a new day.
 const ROTATIONS: u32 = 16;
 
 impl Replica {
@@ -31,26 +31,32 @@ impl Replica {
     /// first, and before them what a keeper's rekey record or an admission brought whose entry is
     /// not here yet.
     pub(crate) fn mailbox_epochs(&self) -> Vec<EpochId> {
-        let mut minted: Vec<(u32, EpochId)> = self
-            .all_mints()
-            .filter(|(_, mint)| mint.audience == Audience::Mailbox)
-            .filter(|(_, mint)| self.keyring.epoch(mint.epoch).is_some())
-            .filter_map(|(id, mint)| Some((self.set.slot(id)?.seen, mint.epoch)))
-            .collect();
-        minted.sort_unstable_by(|one, other| other.cmp(one));
+        let minted = self.minted_for(Audience::Mailbox);
         let provisional = self.persona.mailbox_epochs.iter().rev();
         let provisional = provisional.filter(|epoch| self.keyring.epoch(**epoch).is_some());
         // What somebody claims leaves room for what the group has.
         let room = MAILBOX_SECRETS.saturating_sub(minted.len().min(MAILBOX_SECRETS / 2));
         let provisional = provisional.take(room);
         let mut found: Vec<EpochId> = Vec::new();
-        for epoch in provisional.copied().chain(minted.into_iter().map(|(_, epoch)| epoch)) {
+        for epoch in provisional.copied().chain(minted) {
             if !found.contains(&epoch) {
                 found.push(epoch);
             }
         }
         found.truncate(MAILBOX_SECRETS);
         found
+    }
+
+    /// The epochs of an audience that entries name and whose secret is held, newest first.
+    pub(crate) fn minted_for(&self, audience: Audience) -> Vec<EpochId> {
+        let mut minted: Vec<(u32, EpochId)> = self
+            .all_mints()
+            .filter(|(_, mint)| mint.audience == audience)
+            .filter(|(_, mint)| self.keyring.epoch(mint.epoch).is_some())
+            .filter_map(|(id, mint)| Some((self.set.slot(id)?.seen, mint.epoch)))
+            .collect();
+        minted.sort_unstable_by(|one, other| other.cmp(one));
+        minted.into_iter().map(|(_, epoch)| epoch).collect()
     }
 
     /// The secrets that open a group's mailboxes, for a newcomer: newest last.
@@ -61,7 +67,11 @@ impl Replica {
 
     /// What seals and opens records at a keeper under an epoch.
     pub(super) fn sealer_of(&self, keeper: TransportKey, epoch: EpochId) -> Option<Sealer> {
-        let mailbox = self.keepers.visits.get(&keeper)?.memory.mailbox?;
+        self.sealer_for(self.mailbox_at(&keeper)?, epoch)
+    }
+
+    /// The same for a mailbox.
+    pub(crate) fn sealer_for(&self, mailbox: MailboxId, epoch: EpochId) -> Option<Sealer> {
         let secret = self.keyring.epoch(epoch)?.clone();
         Some(Sealer { mailbox, epoch, secret })
     }
@@ -197,7 +207,7 @@ impl Replica {
         if !self.authority.readers(Audience::Moderators).contains_key(&self.device()) {
             return None;
         }
-        let believed = self.minted(current).is_none() && !self.keepers.visits.get(&keeper)?.read;
+        let believed = self.minted(current).is_none() && !visit.read;
         let safe = believed || self.is_safe(current);
         let control_of = |epoch: EpochId| {
             let key = control_key(self.keyring.epoch(epoch)?, mailbox);

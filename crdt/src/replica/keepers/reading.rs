@@ -7,6 +7,7 @@ use super::{Misconduct, Visit};
 use crate::codec::{self, List};
 use crate::id::{EntryId, EpochId, RecordId, TransportKey};
 use crate::log::run::Run;
+use crate::mailbox::message::HeldRecord;
 use crate::mailbox::record::Parcel;
 use crate::mailbox::shelf::{Kept, Shelf, Stretch, stretches};
 use crate::mailbox::{Cursor, record_id};
@@ -43,9 +44,10 @@ impl Replica {
         }
         let known = visit.shelf.record(&record).is_some();
         let going = visit.memory.erasing.iter().any(|(id, _)| *id == record);
-        if known || going {
+        if known || going || visit.shelf.room() == 0 {
             return;
         }
+        visit.ungiven.remove(&record);
         let (epoch, Contents { holds, erased }) = match self.open_record(keeper, bytes) {
             Some((epoch, parcel)) => (Some(epoch), self.take_parcel(now, keeper, parcel, out)),
             // Of a generation whose keys this device never had, or junk of one who has them.
@@ -62,6 +64,33 @@ impl Replica {
                 visit.shelf.spoil(record);
             }
         }
+    }
+
+    /// Records that were asked for by name. Those for which the answer had no room are asked for
+    /// again; the others that it lacks are remembered.
+    pub(super) fn fetched(
+        &mut self,
+        now: Timestamp,
+        keeper: TransportKey,
+        mut named: Vec<RecordId>,
+        (records, more): (Vec<HeldRecord>, bool),
+        out: &mut Outcome,
+    ) {
+        for held in &records {
+            self.read_record(now, keeper, None, held.bytes.as_slice(), out);
+        }
+        let given: BTreeSet<RecordId> =
+            records.iter().map(|held| record_id(held.bytes.as_slice())).collect();
+        let before = named.len();
+        named.retain(|record| !given.contains(record));
+        if let Some(visit) = self.keepers.visits.get_mut(&keeper) {
+            if more && named.len() < before {
+                visit.fetch.extend(named);
+            } else {
+                visit.ungiven.extend(named);
+            }
+        }
+        self.synced = true;
     }
 
     fn open_record(&self, keeper: TransportKey, bytes: &[u8]) -> Option<(EpochId, Parcel)> {
@@ -138,7 +167,10 @@ impl Replica {
     /// Somebody says that all that a receipt names lies in these mailboxes.
     fn take_left(&mut self, receipt: &Receipt, left_at: &[crate::id::MailboxId]) {
         let known = self.authority.member_of(&receipt.device).is_some();
-        if !known || !holdings::is_signed(self.persona.group, receipt) {
+        if !known
+            || !holdings::fits(&self.set, receipt)
+            || !holdings::is_signed(self.persona.group, receipt)
+        {
             return;
         }
         for visit in self.keepers.visits.values_mut() {
@@ -210,10 +242,13 @@ impl Replica {
         visit.compared = Some(now);
         let erasing: BTreeSet<RecordId> =
             visit.memory.erasing.iter().map(|(record, _)| *record).collect();
-        visit.fetch = there
+        let wanted = there
             .into_iter()
-            .filter(|record| !erasing.contains(record) && visit.shelf.record(record).is_none())
-            .collect();
+            .filter(|record| !erasing.contains(record) && visit.shelf.record(record).is_none());
+        // What it names again and has not given is not asked for a third time.
+        let (ungiven, fetch): (Vec<RecordId>, Vec<RecordId>) =
+            wanted.partition(|record| visit.ungiven.contains(record));
+        visit.fetch = fetch.into_iter().take(visit.shelf.room()).collect();
         // What was erased just now may be deleted before this device has heard of it: what is new is
         // read first, and all compared once more.
         visit.doubted = !visit.doubted && !here.is_empty();
@@ -221,7 +256,7 @@ impl Replica {
             (visit.read, visit.compared) = (false, None);
             return;
         }
-        let mut withheld: u32 = 0;
+        let mut withheld = u32::try_from(ungiven.len()).unwrap_or(u32::MAX);
         for record in here {
             let stale = visit.shelf.stale().contains(&record);
             let Some(kept) = visit.shelf.lose(set, &record) else { continue };

@@ -4,11 +4,11 @@
 use rand_core::CryptoRng;
 
 use super::answers::SHORT_REST_MILLIS;
-use super::{Asked, KeeperAsk, Memory, Visit};
+use super::{Asked, KeeperAsk, Visit};
 use crate::codec::List;
 use crate::id::{EntryId, RecordId, TransportKey};
 use crate::limits::NAMED_RECORDS;
-use crate::log::frontier::Frontier;
+use crate::log::frontier::{Frontier, FrontierDigest};
 use crate::mailbox::deposit::Deposit;
 use crate::mailbox::message::KeeperRequest;
 use crate::mailbox::record::Parcel;
@@ -119,8 +119,9 @@ impl Replica {
         }
         if !visit.fetch.is_empty() {
             let rest = visit.fetch.split_off(visit.fetch.len().min(FETCHED));
-            let ids = List::new(std::mem::replace(&mut visit.fetch, rest)).unwrap_or_default();
-            return Some((Asked::Fetch, KeeperAsk::Request(Box::new(KeeperRequest::Fetch(ids)))));
+            let named = std::mem::replace(&mut visit.fetch, rest);
+            let request = KeeperRequest::Fetch(List::new(named.clone()).unwrap_or_default());
+            return Some((Asked::Fetch(named), KeeperAsk::Request(Box::new(request))));
         }
         let lately = visit.compared.is_some_and(|at| now.since(at) < COMPARE_MILLIS);
         if lately && !visit.suspected {
@@ -182,7 +183,8 @@ impl Replica {
         out: &mut Outcome,
     ) -> Option<(Asked, KeeperAsk)> {
         let visit = self.keepers.visits.get(&keeper)?;
-        if now < visit.receipt_due || visit.memory.receipt_digest() == self.last_shown_whole() {
+        let told = visit.memory.receipt.map(|(_, _, digest)| digest);
+        if now < visit.receipt_due || told == Some(self.held_digest().1) {
             return None;
         }
         let receipt = self.sign_receipt(out)?;
@@ -239,8 +241,7 @@ impl Replica {
         &mut self,
         out: &mut Outcome,
     ) -> Option<crate::sync::message::Receipt> {
-        let frontier = Frontier::whole(&self.set, self.documents.missing());
-        let digest = frontier.digest(self.persona.group);
+        let (frontier, digest) = self.held_digest();
         if self.last_shown != Some(digest) || self.own_receipt.is_none() {
             self.last_shown = Some(digest);
             self.persona.receipts = self.persona.receipts.saturating_add(1);
@@ -251,14 +252,10 @@ impl Replica {
         self.own_receipt.clone()
     }
 
-    fn last_shown_whole(&self) -> Option<crate::log::frontier::FrontierDigest> {
+    /// What this device holds whole.
+    fn held_digest(&self) -> (Frontier, FrontierDigest) {
         let frontier = Frontier::whole(&self.set, self.documents.missing());
-        Some(frontier.digest(self.persona.group))
-    }
-}
-
-impl Memory {
-    fn receipt_digest(&self) -> Option<crate::log::frontier::FrontierDigest> {
-        self.receipt.map(|(_, _, digest)| digest)
+        let digest = frontier.digest(self.persona.group);
+        (frontier, digest)
     }
 }
