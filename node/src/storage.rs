@@ -37,7 +37,8 @@ mod words;
 mod conformance;
 
 pub use error::StorageError;
-pub use home::{Home, LOCK_FILE, SALT_FILE, SOCKET_FILE, STORE_FILE};
+pub(crate) use home::write_private;
+pub use home::{BUNDLE_PREFIX, Home, LOCK_FILE, SALT_FILE, SOCKET_FILE, STORE_FILE};
 pub use memory::MemoryStore;
 pub use rows::{ActRow, Place, ProfileRow, RequestRow, SearchHit, ThreadSummary};
 pub use sqlite::SqliteStore;

@@ -38,7 +38,7 @@ pub(crate) struct RunArgs {
     external: Vec<String>,
     #[command(flatten)]
     store: StoreArg,
-    /// How much one group's mailbox may hold, such as 500M or 2G
+    /// How much one group's mailbox may hold, such as 500M or 2G; its drop-boxes and keys come on top
     #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = size)]
     quota: u64,
     /// For how many days a record is held after it was put or renewed

@@ -228,3 +228,23 @@ fn an_operator_is_told_what_to_do() {
     assert_eq!(text.as_deref(), Some("/dns/keeper.example.org/tcp/4224"));
     drop(keeper);
 }
+
+#[test]
+fn an_invitation_is_made_in_the_keepers_own_store_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    drop(Running::start(&home, &["--listen", "/ip4/127.0.0.2/tcp/0"]));
+    // As if it had run with a --store of its own, which nobody names now.
+    let store = home.join("keeper/keeper.db");
+    for file in std::fs::read_dir(home.join("keeper")).unwrap().flatten() {
+        if file.path().to_string_lossy().contains("keeper.db") {
+            std::fs::remove_file(file.path()).unwrap();
+        }
+    }
+    for words in [["keeper", "invite"], ["keeper", "status"]] {
+        let output = run(cairn(&home).args(words), "");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains("--store"), "{}", stderr(&output));
+    }
+    assert!(!store.exists());
+}

@@ -137,45 +137,35 @@ impl Desk {
                     self.alone(ask, answers);
                 }
             }
-            Err(error) => {
-                for ask in asked {
-                    self.unavailable(ask, &error);
-                }
-                self.shared.metrics.failures.add(1);
-            }
+            Err(error) => asked.into_iter().for_each(|ask| self.unavailable(ask, &error)),
         }
     }
 
     fn alone(&mut self, ask: Asked, answers: Result<Vec<Answer>, StoreError>) {
         match answers {
             Ok(answers) => self.tell(std::iter::once(ask).zip(answers)),
-            Err(error) => {
-                self.unavailable(ask, &error);
-                self.shared.metrics.failures.add(1);
-            }
+            Err(error) => self.unavailable(ask, &error),
         }
     }
 
     fn unavailable(&self, ask: Asked, error: &StoreError) {
         tracing::warn!(%error, "a request was not answered");
+        self.shared.metrics.failures.add(1);
         let place = ask.visit.place;
-        let reply = KeeperReply::Unavailable;
         // Whoever asked may be gone.
-        drop(ask.answer.send(Answer { reply, place, news: None, deleted: false, cost: 0 }));
+        drop(ask.answer.send(Answer::new(place, KeeperReply::Unavailable)));
     }
 
-    /// The request, unless its mailbox has asked too much.
+    /// The request, unless those who pay for it have asked too much.
     fn within_rate(&self, ask: Asked) -> Option<Asked> {
-        let Some(row) = ask.visit.place.mailbox() else { return Some(ask) };
+        let Some(payer) = ask.visit.place.payer() else { return Some(ask) };
         let cost = ask.bytes.saturating_add(policy::REQUEST_COST);
         let now = (self.shared.clock)();
         let taken =
-            self.shared.rates.lock().unwrap_or_else(PoisonError::into_inner).take(row, now, cost);
+            self.shared.rates.lock().unwrap_or_else(PoisonError::into_inner).take(payer, now, cost);
         let Err(millis) = taken else { return Some(ask) };
         self.shared.metrics.later.add(1);
-        let place = ask.visit.place;
-        let reply = KeeperReply::Later { millis };
-        drop(ask.answer.send(Answer { reply, place, news: None, deleted: false, cost: 0 }));
+        drop(ask.answer.send(Answer::new(ask.visit.place, KeeperReply::Later { millis })));
         None
     }
 
@@ -199,9 +189,9 @@ impl Desk {
             if let Some(news) = answer.news {
                 self.shared.watched.tell(news);
             }
-            if let Some(row) = answer.place.mailbox() {
+            if let Some(payer) = answer.place.payer() {
                 let mut rates = self.shared.rates.lock().unwrap_or_else(PoisonError::into_inner);
-                rates.spend(row, answer.cost);
+                rates.spend(payer, answer.cost);
             }
             deleted |= answer.deleted;
             drop(ask.answer.send(answer));

@@ -9,8 +9,7 @@
 //! | `status.sock` | where `cairn keeper status` asks |
 
 use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use cairn_crdt::capability::invite::Contact;
@@ -31,6 +30,7 @@ use super::storage::postgres::PostgresStore;
 use super::storage::rows;
 use super::storage::sqlite::SqliteStore;
 use super::storage::{Store, StoreError};
+use crate::storage::write_private;
 
 /// The folder of a keeper inside a home.
 pub const FOLDER: &str = "keeper";
@@ -89,6 +89,12 @@ impl KeeperHome {
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.path.join(SOCKET)
+    }
+
+    /// Whether a keeper has held its records in the folder.
+    #[must_use]
+    pub fn has_store(&self) -> bool {
+        self.path.join(STORE).exists()
     }
 
     /// The keeper's key, made if there is none. The folder is there.
@@ -207,12 +213,10 @@ pub fn status(store: &mut dyn Store) -> Result<Status, StoreError> {
     Ok(Status { mailboxes, records, bytes, invitations, ..Status::default() })
 }
 
-/// Writes a file that only this user can read, in one step.
+/// Writes a file that only this user can read, in one step that a power cut does not undo.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let draft = path.with_extension("new");
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(draft, path)
+    write_private(&draft, bytes)?;
+    fs::rename(draft, path)?;
+    fs::File::open(path.parent().unwrap_or(path))?.sync_all()
 }

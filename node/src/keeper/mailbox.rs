@@ -26,6 +26,7 @@ use cairn_crdt::time::Timestamp;
 pub(super) use self::records::RECONCILE_AIM;
 pub(super) use self::sweep::{Swept, sweep};
 use super::policy::{self, Limits};
+use super::rates::Payer;
 use super::storage::rows::{self, Mailbox};
 use super::storage::{MailboxRow, StoreError, Tables};
 
@@ -62,11 +63,20 @@ pub(super) enum Place {
 }
 
 impl Place {
-    /// The mailbox whose rate pays.
+    /// The mailbox that it is in.
     pub(super) const fn mailbox(&self) -> Option<MailboxRow> {
         match self {
             Self::Outside => None,
             Self::Mailbox { row, .. } | Self::Drop { row, .. } => Some(*row),
+        }
+    }
+
+    /// Whose rate pays.
+    pub(super) const fn payer(&self) -> Option<Payer> {
+        match self {
+            Self::Outside => None,
+            Self::Mailbox { row, .. } => Some(Payer::Members(*row)),
+            Self::Drop { row, .. } => Some(Payer::DropBoxes(*row)),
         }
     }
 }
@@ -81,7 +91,7 @@ pub(super) struct Answer {
     pub(super) news: Option<News>,
     /// Something was deleted.
     pub(super) deleted: bool,
-    /// What it cost besides the bytes of request and reply.
+    /// What it cost besides the bytes of the request.
     pub(super) cost: u64,
 }
 
@@ -100,7 +110,7 @@ impl News {
 }
 
 impl Answer {
-    const fn new(place: Place, reply: KeeperReply) -> Self {
+    pub(super) const fn new(place: Place, reply: KeeperReply) -> Self {
         Self { reply, place, news: None, deleted: false, cost: 0 }
     }
 

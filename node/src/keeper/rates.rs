@@ -60,11 +60,19 @@ impl Bucket {
     }
 }
 
-/// The buckets of all mailboxes that were used lately.
+/// Whose rate pays. Those who are in the drop-boxes of a mailbox have one together, so that whoever
+/// has an invite cannot slow the members.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub(super) enum Payer {
+    Members(MailboxRow),
+    DropBoxes(MailboxRow),
+}
+
+/// The buckets of all that were used lately.
 #[derive(Debug)]
 pub(super) struct Rates {
     rate: Rate,
-    buckets: BTreeMap<MailboxRow, Bucket>,
+    buckets: BTreeMap<Payer, Bucket>,
 }
 
 impl Rates {
@@ -72,14 +80,9 @@ impl Rates {
         Self { rate, buckets: BTreeMap::new() }
     }
 
-    /// As [`Bucket::take`], for a mailbox.
-    pub(super) fn take(
-        &mut self,
-        mailbox: MailboxRow,
-        now: Timestamp,
-        cost: u64,
-    ) -> Result<(), u32> {
-        if self.buckets.len() >= RATES_REMEMBERED {
+    /// As [`Bucket::take`], of one of them.
+    pub(super) fn take(&mut self, payer: Payer, now: Timestamp, cost: u64) -> Result<(), u32> {
+        if self.buckets.len() >= RATES_REMEMBERED && !self.buckets.contains_key(&payer) {
             let rate = self.rate;
             self.buckets.retain(|_, bucket| {
                 bucket.fill(rate, now);
@@ -90,13 +93,13 @@ impl Rates {
                 self.buckets.pop_first();
             }
         }
-        let bucket = self.buckets.entry(mailbox).or_insert_with(|| Bucket::new(self.rate, now));
+        let bucket = self.buckets.entry(payer).or_insert_with(|| Bucket::new(self.rate, now));
         bucket.take(self.rate, now, cost)
     }
 
-    /// As [`Bucket::spend`], for a mailbox.
-    pub(super) fn spend(&mut self, mailbox: MailboxRow, cost: u64) {
-        if let Some(bucket) = self.buckets.get_mut(&mailbox) {
+    /// As [`Bucket::spend`], of one of them.
+    pub(super) fn spend(&mut self, payer: Payer, cost: u64) {
+        if let Some(bucket) = self.buckets.get_mut(&payer) {
             bucket.spend(cost);
         }
     }
@@ -144,13 +147,26 @@ mod tests {
     #[test]
     fn m3_one_mailbox_does_not_slow_another_and_all_of_them_are_bounded() {
         let mut rates = Rates::new(RATE);
-        let (one, two) = (MailboxRow(-1), MailboxRow(-2));
+        let (one, two) = (Payer::Members(MailboxRow(-1)), Payer::Members(MailboxRow(-2)));
         assert_eq!(rates.take(one, START, 1000), Ok(()));
         assert_eq!(rates.take(one, START, 1000), Err(10_000));
         assert_eq!(rates.take(two, START, 1000), Ok(()));
         for row in 0..10_000 {
-            let _ = rates.take(MailboxRow(row), START, 1000);
+            let _ = rates.take(Payer::Members(MailboxRow(row)), START, 1000);
         }
         assert!(rates.buckets.len() <= RATES_REMEMBERED);
+    }
+
+    #[test]
+    fn m3_whoever_is_remembered_pushes_out_nobody() {
+        let mut rates = Rates::new(RATE);
+        let payer = |row| Payer::Members(MailboxRow(row));
+        for row in 0..i64::try_from(RATES_REMEMBERED).unwrap() {
+            assert_eq!(rates.take(payer(row), START, 1000), Ok(()));
+        }
+        for _ in 0..3 {
+            assert_eq!(rates.take(payer(0), START, 1000), Err(10_000));
+        }
+        assert_eq!(rates.buckets.len(), RATES_REMEMBERED);
     }
 }

@@ -11,9 +11,9 @@ use cairn_crdt::codec::{Bytes, List};
 use cairn_crdt::crypto::signing::SigningKey;
 use cairn_crdt::id::{AccessKey, ControlKey, DropBoxId, MailboxId};
 use cairn_crdt::limits::KEEPER_MESSAGE_BYTES;
-use cairn_crdt::mailbox::Cursor;
-use cairn_crdt::mailbox::access::Meeting;
+use cairn_crdt::mailbox::access::{Meeting, NewGeneration};
 use cairn_crdt::mailbox::message::{KeeperReply, KeeperRequest, NewRecord, Putting};
+use cairn_crdt::mailbox::{Cursor, Generation};
 use cairn_crdt::time::Timestamp;
 
 use super::desk::{Desk, Shared, Watched};
@@ -211,6 +211,46 @@ async fn m3_one_connection_that_asks_too_much_is_put_off() {
     third.ask(&opening).await;
     assert!(matches!(third.ask(&get).await, KeeperReply::Records { .. }));
     assert!(matches!(third.ask(&get).await, KeeperReply::Later { millis: 1.. }));
+}
+
+#[tokio::test]
+async fn m3_what_is_told_of_an_ended_generation_is_paid_by_the_connection() {
+    let rate = Rate { burst: 64_000, each_second: 1000 };
+    let house = house(Limits { connection_rate: rate, ..Limits::default() });
+    let mut member = member(&house).await;
+    let next = NewGeneration {
+        mailbox: mailbox(),
+        generation: Generation(2),
+        access: AccessKey::from_bytes(key(4).verifying_key()),
+        control: ControlKey::from_bytes(key(5).verifying_key()),
+        rekey: Bytes::new(vec![7; 60_000]).unwrap(),
+    };
+    let mut moderator = Raw::connect(&house, 60).await;
+    let signed = KeeperRequest::Rotate(Box::new(next.sign(&key(3))));
+    assert_eq!(moderator.ask(&signed).await, KeeperReply::Rotated);
+    let open = open(&member.meeting);
+    assert!(matches!(member.ask(&open).await, KeeperReply::Ended { .. }));
+    assert!(matches!(member.ask(&open).await, KeeperReply::Later { millis: 1.. }));
+}
+
+#[tokio::test]
+async fn m3_whoever_is_in_a_drop_box_slows_no_member() {
+    let rate = Rate { burst: 40_000, each_second: 1000 };
+    let house = house(Limits { mailbox_rate: rate, ..Limits::default() });
+    let mut member = member(&house).await;
+    let drop = DropBoxId::from_bytes(key(9).verifying_key());
+    let opened = member.ask(&KeeperRequest::OpenDrop { drop, expires: NOW.after(1000) }).await;
+    assert_eq!(opened, KeeperReply::Done);
+    let mut newcomer = Raw::connect(&house, 60).await;
+    let proof = newcomer.meeting.prove_drop(&key(9));
+    assert_eq!(newcomer.ask(&KeeperRequest::Drop { drop, proof }).await, KeeperReply::Done);
+    let mut put_off = false;
+    for _ in 0..12 {
+        let reply = newcomer.ask(&KeeperRequest::DropGet { drop, after: Cursor::START }).await;
+        put_off |= matches!(reply, KeeperReply::Later { millis: 1.. });
+    }
+    assert!(put_off);
+    assert!(matches!(member.ask(&put(&[1], 512)).await, KeeperReply::Put(_)));
 }
 
 #[tokio::test]

@@ -176,9 +176,10 @@ pub async fn keeper_status(home: &Path, store: Option<String>) -> Result<Status,
     Ok(Status { mailboxes, records, bytes, invitations, ..running })
 }
 
-/// The store of a keeper that has run. A folder is not made by looking into it.
+/// The store of a keeper that has run. Neither a folder nor a store is made by looking into it: an
+/// invitation in another store than the keeper's would be good for nothing.
 fn existing(folder: &KeeperHome, store: Option<&str>) -> Result<Box<dyn Store>, KeeperError> {
-    if !folder.path().exists() {
+    if !folder.path().exists() || (store.is_none() && !folder.has_store()) {
         return Err(KeeperError::None);
     }
     folder.store(store)
@@ -307,9 +308,9 @@ impl From<KeeperError> for ApiError {
     fn from(error: KeeperError) -> Self {
         let message = error.to_string();
         match error {
-            KeeperError::None => {
-                Self::new("not-found", message).hinted("Start one with `cairn keeper run`.")
-            }
+            KeeperError::None => Self::new("not-found", message).hinted(
+                "Start one with `cairn keeper run`, or name the --store that it runs with.",
+            ),
             KeeperError::NoAddress => Self::unavailable(message)
                 .hinted("Run the keeper once, or name its address with --address."),
             KeeperError::TooMany => {

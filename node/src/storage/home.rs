@@ -6,6 +6,7 @@
 //! | `salt` | how the key comes from the passphrase | yes |
 //! | `store.db`, `-wal`, `-shm` | everything else | no |
 //! | `api.sock` | where commands find the node | by this user only |
+//! | `bundle-…` | a bundle on its way to or from a stick | sealed for the group's members |
 //!
 //! A store is there exactly when `salt` is: it is written last, in one step. An `init` that was
 //! interrupted leaves `salt.new`, and the next one starts afresh.
@@ -28,6 +29,9 @@ pub const SALT_FILE: &str = "salt";
 pub const STORE_FILE: &str = "store.db";
 /// The socket of the local API.
 pub const SOCKET_FILE: &str = "api.sock";
+
+/// What the files begin with through which bundles pass on their way to and from a stick.
+pub const BUNDLE_PREFIX: &str = "bundle-";
 
 const SALT_DRAFT: &str = "salt.new";
 
@@ -72,6 +76,18 @@ impl Home {
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.path.join(SOCKET_FILE)
+    }
+
+    /// Deletes bundles that were left by who was to carry them away, and was stopped.
+    pub fn clear_bundles(&self) {
+        let files = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let left = files.filter(|file| {
+            file.file_name().as_encoded_bytes().starts_with(BUNDLE_PREFIX.as_bytes())
+        });
+        for file in left {
+            // What cannot be deleted is in nobody's way.
+            drop(fs::remove_file(file.path()));
+        }
     }
 
     /// Whether there is a store.
@@ -185,7 +201,7 @@ fn lock(path: &Path) -> Result<HomeLock, StorageError> {
 }
 
 /// Writes a file that only this user can read, to the disk.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;

@@ -139,7 +139,8 @@ fn reached(driver: &Driver) -> Value {
     let reached = open.filter(|(persona, replica)| !members_connected(persona, replica).is_empty());
     let (reached, all) = (reached.count(), driver.personas.len());
     let hint = (reached < all).then_some(
-        "Nodes meet when two of a group run at the same time and one can call the other.",
+        "Nodes meet when two of a group run at the same time and one can call the other, or both \
+         reach a keeper's relay.",
     );
     check("met", true, format!("Somebody is reached in {reached} of {all} groups."), hint)
 }

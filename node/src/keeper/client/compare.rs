@@ -17,6 +17,9 @@ use crate::keeper::mailbox::RECONCILE_AIM;
 const BITS: u8 = 16;
 /// Records of a part that is aimed at: well below what a keeper compares at once.
 const PART: u64 = 16_384;
+/// Records that a keeper may claim to hold besides, in all parts: more than a mailbox of the usual
+/// quota holds.
+const BESIDES: usize = 1 << 20;
 /// Messages for one part after which a keeper leads us round in a circle.
 const ROUNDS: usize = 64;
 
@@ -46,7 +49,7 @@ pub(super) async fn run(
         match part(talk, bits, prefix, &ids).await? {
             Ok(Some(found)) => {
                 lacks.extend(found.0);
-                holds.extend(found.1);
+                claimed(&mut holds, found.1)?;
             }
             Ok(None) if bits < BITS => {
                 let first = prefix << 1;
@@ -58,6 +61,12 @@ pub(super) async fn run(
         }
     }
     Ok(Ok((lacks, holds)))
+}
+
+/// Adds what the keeper claims to hold. There is no end of parts that it can fill.
+fn claimed(holds: &mut Vec<RecordId>, found: Vec<RecordId>) -> Result<(), Over> {
+    holds.extend(found);
+    if holds.len() > BESIDES { Err(Lie::Bounds.into()) } else { Ok(()) }
 }
 
 /// Compares one part; `None` if it is too large for the keeper.
@@ -130,4 +139,19 @@ fn differences(
         return Err(Lie::Comparison.into());
     }
     Ok((sorted(lacks), holds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn m4_a_keeper_cannot_claim_to_hold_without_end() {
+        let id = RecordId::from_bytes([7; 32]);
+        let mut holds = Vec::new();
+        for _ in 0..16 {
+            assert!(claimed(&mut holds, vec![id; BESIDES / 16]).is_ok());
+        }
+        assert_eq!(claimed(&mut holds, vec![id]).err(), Some(Lie::Bounds.into()));
+    }
 }

@@ -1,5 +1,6 @@
 //! Who gets in: new mailboxes, proofs, generations (M2).
 
+use cairn_crdt::codec::Bytes;
 use cairn_crdt::crypto::signing::Signature;
 use cairn_crdt::id::{AccessKey, ControlKey, MailboxId};
 use cairn_crdt::mailbox::access::{SignedBy, SignedGeneration};
@@ -105,11 +106,14 @@ impl Rules<'_> {
         });
         let Some(keys) = remembered else { return Ok(outside(KeeperReply::Refused)) };
         let from = if keys.replaced { generation } else { generation.next() };
-        let following = rows::rekey(self.tables, row, from)?;
-        Ok(outside(following.map_or(KeeperReply::Refused, |(generation, rekey)| {
-            cairn_crdt::codec::Bytes::new(rekey)
-                .map_or(KeeperReply::Refused, |rekey| KeeperReply::Ended { generation, rekey })
-        })))
+        let Some((generation, rekey)) = rows::rekey(self.tables, row, from)? else {
+            return Ok(outside(KeeperReply::Refused));
+        };
+        // Nobody pays for it but the connection: whoever was removed must not slow the members.
+        let cost = u64::try_from(rekey.len()).unwrap_or(u64::MAX);
+        let reply = Bytes::new(rekey)
+            .map_or(KeeperReply::Refused, |rekey| KeeperReply::Ended { generation, rekey });
+        Ok(Answer { cost, ..outside(reply) })
     }
 
     /// Begins a generation. The signature is enough: the owner may have been shut out by another.
