@@ -125,6 +125,7 @@ pub async fn up(
     let home = existing(home)?;
     let passphrase = Zeroizing::new(passphrase.to_owned());
     let unlocked = tokio::task::spawn_blocking(move || {
+        home.clear_bundles();
         let store = home.unlock(&passphrase);
         (home, store)
     });

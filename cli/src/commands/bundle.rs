@@ -2,7 +2,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
+use cairn_crdt::limits::RECORD_BYTES;
 use cairn_node::api::command::Request;
+use cairn_node::storage::BUNDLE_PREFIX;
 use clap::{Args, Subcommand};
 
 use super::Setting;
@@ -51,6 +53,7 @@ pub(crate) async fn run(setting: &Setting, command: BundleCommand) -> Result<(),
 }
 
 async fn write(setting: &Setting, args: WriteArgs) -> Result<(), Failure> {
+    may_be_written(&args.file)?;
     let answer = setting.ask(Request::BundleWrite { group: args.group.group }).await?;
     let packed = PathBuf::from(answer::text(&answer, "file"));
     let copied = copy(&packed, &args.file);
@@ -72,11 +75,29 @@ async fn write(setting: &Setting, args: WriteArgs) -> Result<(), Failure> {
     })
 }
 
+/// A file that was named by mistake is not lost.
+fn may_be_written(file: &Path) -> Result<(), Failure> {
+    if file.is_dir() {
+        return Err(Failure::new(format!("{} is a folder.", file.display()))
+            .hinted("Name the file too, such as notes in that folder."));
+    }
+    let Ok(mut there) = File::open(file) else { return Ok(()) };
+    let mut length = [0; 4];
+    // A bundle begins with the length of its first record; one that was cut short may lack it.
+    let begins = there.read_exact(&mut length).is_err()
+        || usize::try_from(u32::from_be_bytes(length)).is_ok_and(|length| length <= RECORD_BYTES);
+    if begins {
+        return Ok(());
+    }
+    Err(Failure::new(format!("{} is there already, and is no bundle.", file.display()))
+        .hinted("It was left as it is. Choose another name."))
+}
+
 /// Copies a file; goes on where an earlier copy of the same was cut short. Bytes in all.
 fn copy(from: &Path, to: &Path) -> io::Result<u64> {
     let mut source = File::open(from)?;
     let length = source.metadata()?.len();
-    let begun = same_beginning(from, to)?;
+    let begun = same_beginning(&source, to)?;
     source.seek(SeekFrom::Start(begun))?;
     let mut target = match begun {
         0 => File::create(to)?,
@@ -89,11 +110,11 @@ fn copy(from: &Path, to: &Path) -> io::Result<u64> {
 }
 
 /// How long `to` is, if it is a beginning of `from`; else nothing of it can be used.
-fn same_beginning(from: &Path, to: &Path) -> io::Result<u64> {
+fn same_beginning(from: &File, to: &Path) -> io::Result<u64> {
     let Ok(begun) = File::open(to) else { return Ok(0) };
     let length = begun.metadata()?.len();
     let one = BufReader::new(begun).bytes();
-    let other = BufReader::new(File::open(from)?).bytes();
+    let other = BufReader::new(from).bytes();
     let mut same: u64 = 0;
     for (one, other) in one.zip(other) {
         if one? != other? {
@@ -105,12 +126,20 @@ fn same_beginning(from: &Path, to: &Path) -> io::Result<u64> {
 }
 
 async fn read(setting: &Setting, args: ReadArgs) -> Result<(), Failure> {
-    let path = fs::canonicalize(&args.file).map_err(|error| {
+    let mut stick = File::open(&args.file).map_err(|error| {
         Failure::new(format!("The file could not be opened: {}.", error.kind()))
             .hinted("Is the stick in?")
     })?;
-    let file = path.display().to_string();
+    // The node reads from its own disk: nobody waits for a stick that is slow or pulled out.
+    let near = tempfile::Builder::new().prefix(BUNDLE_PREFIX).tempfile_in(&setting.home);
+    let copied = near.and_then(|mut near| io::copy(&mut stick, &mut near).map(|_| near));
+    let near = copied.map_err(|error| {
+        Failure::new(format!("The file could not be copied to this machine: {}.", error.kind()))
+            .hinted("Nothing was changed. Is the stick in, and is there room on the disk?")
+    })?;
+    let file = near.path().display().to_string();
     let answer = setting.ask(Request::BundleRead { group: args.group.group, file }).await?;
+    drop(near);
     setting.out.show(&answer, |_, answer| {
         let new = match answer::number(answer, "new") {
             0 => "There was nothing new in the file.".to_owned(),

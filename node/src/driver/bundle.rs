@@ -1,5 +1,5 @@
-//! Bundles as files of this home (S5): written and read here, and carried away by whoever asked. So
-//! nothing waits for a stick that is slow or pulled out.
+//! Bundles as files of this home (S5): written and read here, and carried to and from the stick by
+//! whoever asked. So nothing here waits for a stick that is slow or pulled out.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufReader, BufWriter, Read as _, Write as _};
@@ -15,12 +15,12 @@ use serde_json::json;
 
 use super::Driver;
 use crate::api::command::{Answer, ApiError};
-use crate::storage::{StorageError, Store};
+use crate::storage::{BUNDLE_PREFIX, StorageError, Store};
 
 /// Bytes of records that are given to the replica at a time.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// What the files of this module begin with, in the folder of the home.
-pub(super) const PREFIX: &str = "bundle-";
+/// Bundles that can be on their way out at a time.
+const AT_ONCE: usize = 16;
 
 /// Why a bundle could not be written.
 enum Failure {
@@ -60,8 +60,8 @@ pub(super) fn write(
     (store, group): (&dyn Store, GroupId),
     bundle: &Bundle,
 ) -> Result<Answer, ApiError> {
-    let path = home.join(format!("{PREFIX}out"));
-    let written = pack(now, &path, (store, group), bundle);
+    let (path, file) = begin(home).map_err(Failure::File)?;
+    let written = pack(now, file, (store, group), bundle);
     if written.is_err() {
         drop(fs::remove_file(&path));
     }
@@ -69,13 +69,25 @@ pub(super) fn write(
     Ok(json!({ "file": path.display().to_string(), "records": records, "entries": entries }))
 }
 
+/// A file of its own: another bundle may still be carried away.
+fn begin(home: &Path) -> Result<(PathBuf, File), std::io::Error> {
+    let paths = (0..AT_ONCE).map(|number| home.join(format!("{BUNDLE_PREFIX}{number}")));
+    let mut taken = std::io::ErrorKind::AlreadyExists.into();
+    for path in paths {
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+            Ok(file) => return Ok((path, file)),
+            Err(error) => taken = error,
+        }
+    }
+    Err(taken)
+}
+
 fn pack(
     now: Timestamp,
-    path: &Path,
+    file: File,
     (store, group): (&dyn Store, GroupId),
     bundle: &Bundle,
 ) -> Result<(u32, u64), Failure> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     let mut file = BufWriter::new(file);
     let mut records: u32 = 0;
     let mut entries: u64 = 0;
