@@ -12,6 +12,11 @@
 mod acts;
 mod faults;
 mod invariants;
+mod keeper;
+mod keeper_faults;
+mod keeper_plan;
+mod keeper_rules;
+mod mailbox;
 mod many;
 mod network;
 mod person;

@@ -9,7 +9,7 @@ use crate::run;
 
 /// Of what size the worlds are, and what goes wrong in them.
 pub const SIZE: Size = Size { people: 2, steps: 25 };
-pub const FAULTS: Faults = Faults { rollback: true, malice: true };
+pub const FAULTS: Faults = Faults { rollback: true, malice: true, keepers: true };
 
 /// Failures after which no further world is tried.
 const ENOUGH: usize = 3;
