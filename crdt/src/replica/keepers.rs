@@ -231,6 +231,8 @@ pub(crate) struct Visit {
     drops: u64,
     /// No answer is put before.
     answers_due: Timestamp,
+    /// The epoch of the generation whose entry is still to come, and until when it is waited for.
+    awaited: Option<(EpochId, Timestamp)>,
     /// Generations begun today.
     rotations: Allowance,
     /// The next look into the drop-box, for a newcomer.
@@ -271,6 +273,7 @@ impl Visit {
             unread_boxes: Vec::new(),
             drops: 0,
             answers_due: Timestamp::default(),
+            awaited: None,
             rotations: Allowance::default(),
             box_due: Timestamp::default(),
             full: false,
@@ -304,6 +307,7 @@ impl Visit {
         (self.rest, self.room_due, self.receipt_due) = (never, never, never);
         (self.answers_due, self.box_due) = (never, never);
         (self.others_due, self.compared, self.renewed) = (None, None, None);
+        self.awaited = None;
     }
 
     fn remember(&mut self, change: impl FnOnce(&mut Memory)) {

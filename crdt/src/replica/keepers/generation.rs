@@ -25,6 +25,9 @@ const LOCKED_OUT_MILLIS: u64 = 120_000;
 /// Generations that this device begins at one keeper in a day: any member can claim at any time to
 /// have handed on the keys in use.
 const ROTATIONS: u32 = 16;
+/// Milliseconds for which the entries of who began a generation are waited for, and over which
+/// devices spread what they do without them.
+const AWAITED_MILLIS: u64 = 60_000;
 
 impl Replica {
     /// The epochs that may have given a mailbox its keys, of those whose secret is held: the newest
@@ -182,6 +185,21 @@ impl Replica {
         epoch
     }
 
+    /// Whether the entries of who began the generation are still waited for: they are put as soon as
+    /// can be. Until then nothing is begun and nothing put. Two who know different things would else
+    /// shut each other out again and again before either has read what the other knows.
+    pub(super) fn awaits_keys(&mut self, now: Timestamp, keeper: TransportKey) -> bool {
+        let own = self.device();
+        let Some(visit) = self.keepers.visits.get(&keeper) else { return false };
+        let unknown = visit.memory.epoch.filter(|epoch| self.minted(*epoch).is_none());
+        let Some(visit) = self.keepers.visits.get_mut(&keeper) else { return false };
+        visit.awaited = unknown.map(|epoch| match visit.awaited {
+            Some(before) if before.0 == epoch => before,
+            _ => (epoch, now.after(AWAITED_MILLIS).after(own.turn(AWAITED_MILLIS))),
+        });
+        visit.awaited.is_some_and(|(_, until)| now < until)
+    }
+
     /// Begins a new generation, if someone who was removed has the keys of this one, or its control
     /// key is not the moderators' of now, and this device can.
     pub(super) fn rotation<R: CryptoRng>(
@@ -197,8 +215,7 @@ impl Replica {
         if !self.authority.readers(Audience::Moderators).contains_key(&self.device()) {
             return None;
         }
-        let believed = self.minted(current).is_none() && !self.keepers.visits.get(&keeper)?.read;
-        let safe = believed || self.is_safe(current);
+        let safe = self.is_safe(current);
         let control_of = |epoch: EpochId| {
             let key = control_key(self.keyring.epoch(epoch)?, mailbox);
             let is_current = ControlKey::from_bytes(key.verifying_key()) == state.control;

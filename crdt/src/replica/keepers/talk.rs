@@ -93,14 +93,17 @@ impl Replica {
             ReplicaState::Left => return self.deposit_ask(now, rng, keeper, out),
             _ => return self.reading_ask(now, keeper),
         }
-        let ask = self
-            .box_ask(now, keeper)
-            .or_else(|| self.rotation(now, rng, keeper, out))
-            .or_else(|| self.reading_ask(now, keeper))
-            .or_else(|| self.answer_ask(now, rng, keeper))
-            .or_else(|| self.deposit_ask(now, rng, keeper, out))
-            .or_else(|| self.receipt_ask(now, rng, keeper, out))
-            .or_else(|| self.tidying_ask(now, keeper));
+        let ask = if self.awaits_keys(now, keeper) {
+            self.box_ask(now, keeper).or_else(|| self.reading_ask(now, keeper))
+        } else {
+            self.box_ask(now, keeper)
+                .or_else(|| self.rotation(now, rng, keeper, out))
+                .or_else(|| self.reading_ask(now, keeper))
+                .or_else(|| self.answer_ask(now, rng, keeper))
+                .or_else(|| self.deposit_ask(now, rng, keeper, out))
+                .or_else(|| self.receipt_ask(now, rng, keeper, out))
+                .or_else(|| self.tidying_ask(now, keeper))
+        };
         if ask.is_some() {
             return ask;
         }
