@@ -57,8 +57,10 @@ impl Replica {
     }
 
     fn drop_payload(&mut self, entry: EntryId, out: &mut Outcome) {
-        self.erased.insert(entry);
-        self.keepers.erased(&entry);
+        // A record that came since the first time holds it without its payload.
+        if self.erased.insert(entry) {
+            self.keepers.erased(&entry);
+        }
         self.documents.give_up(&entry);
         self.welcomed.remove(&entry);
         out.write(Write::Erase { entry });
