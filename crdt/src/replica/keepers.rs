@@ -233,6 +233,8 @@ pub(crate) struct Visit {
     answers_due: Timestamp,
     /// The epoch of the generation whose entry is still to come, and until when it is waited for.
     awaited: Option<(EpochId, Timestamp)>,
+    /// Until when nothing is put because somebody claims to have handed on its keys.
+    claimed: Option<Timestamp>,
     /// Generations begun today.
     rotations: Allowance,
     /// The next look into the drop-box, for a newcomer.
@@ -274,6 +276,7 @@ impl Visit {
             drops: 0,
             answers_due: Timestamp::default(),
             awaited: None,
+            claimed: None,
             rotations: Allowance::default(),
             box_due: Timestamp::default(),
             full: false,
@@ -307,7 +310,7 @@ impl Visit {
         (self.rest, self.room_due, self.receipt_due) = (never, never, never);
         (self.answers_due, self.box_due) = (never, never);
         (self.others_due, self.compared, self.renewed) = (None, None, None);
-        self.awaited = None;
+        (self.awaited, self.claimed) = (None, None);
     }
 
     fn remember(&mut self, change: impl FnOnce(&mut Memory)) {

@@ -28,6 +28,8 @@ const ROTATIONS: u32 = 16;
 /// Milliseconds for which the entries of who began a generation are waited for, and over which
 /// devices spread what they do without them.
 const AWAITED_MILLIS: u64 = 60_000;
+/// Milliseconds for which nothing is put under keys that somebody claims to have handed on.
+const CLAIMED_MILLIS: u64 = 300_000;
 
 impl Replica {
     /// The epochs that may have given a mailbox its keys, of those whose secret is held: the newest
@@ -70,23 +72,23 @@ impl Replica {
     }
 
     /// Under what to seal now: the epoch of the mailbox's generation, if nobody who was removed has
-    /// it; else one that only those have who may read now.
-    pub(super) fn sealer<R: CryptoRng>(
-        &mut self,
-        now: Timestamp,
-        rng: &mut R,
-        keeper: TransportKey,
-        out: &mut Outcome,
-    ) -> Option<Sealer> {
-        let current = self.keepers.visits.get(&keeper)?.memory.epoch;
+    /// it. If somebody has, nothing is put until a moderator has begun the next: what was sealed
+    /// under another epoch could be opened by nobody, for its mint would lie in the same record.
+    pub(super) fn sealer(&mut self, now: Timestamp, keeper: TransportKey) -> Option<Sealer> {
+        let current = self.keepers.visits.get(&keeper)?.memory.epoch?;
         if self.persona.state == ReplicaState::Left {
-            return self.sealer_of(keeper, current?);
+            return self.sealer_of(keeper, current);
         }
-        let epoch = match current.filter(|epoch| self.is_safe(*epoch)) {
-            Some(epoch) => epoch,
-            None => self.epoch_for(now, rng, Audience::Mailbox, out).ok()?,
-        };
-        self.sealer_of(keeper, epoch)
+        let safe = self.is_safe(current);
+        // Any member can claim at any time to have handed it on: that is waited for so long only.
+        let claimed = !safe && self.fits(Audience::Mailbox, current);
+        let visit = self.keepers.visits.get_mut(&keeper)?;
+        let until = *visit.claimed.get_or_insert(now.after(CLAIMED_MILLIS));
+        if safe {
+            visit.claimed = None;
+        }
+        let sealed = safe || (claimed && until <= now);
+        sealed.then(|| self.sealer_of(keeper, current)).flatten()
     }
 
     /// Whether an epoch can be known to nobody but those who may read now.
