@@ -82,6 +82,8 @@ pub struct Keepers {
     pub put: BTreeMap<[u8; 32], Put>,
     /// Questions that ever arrived.
     pub questions: u64,
+    /// Whom those who began generations counted as members, since people are apart.
+    pub begun: Vec<Vec<MemberId>>,
     /// Who accused whom, and when.
     pub accused: std::collections::BTreeSet<(usize, usize, u64)>,
     invited: u8,
@@ -195,10 +197,15 @@ impl World {
                 let bytes = records.iter().map(|record| record.bytes.as_slice());
                 bytes.map(|bytes| *cairn_crdt::mailbox::record_id(bytes).as_bytes()).collect()
             }
+            Question::Plain(KeeperRequest::Rotate(_)) => Vec::new(),
             _ => return,
         };
         let Some(replica) = self.people[who].replica.as_ref() else { return };
         let readers: Vec<MemberId> = replica.authority().members().keys().copied().collect();
+        if ids.is_empty() {
+            self.keepers.begun.push(readers);
+            return;
+        }
         for id in ids {
             let put = Put { by: who, at: self.now, readers: readers.clone() };
             self.keepers.put.entry(id).or_insert(put);

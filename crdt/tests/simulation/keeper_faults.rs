@@ -179,7 +179,7 @@ impl World {
                 }
             }
             KeeperAct::Hides { what, from, .. } => {
-                it.vices.hides = Some(Hidden { what, from, named: what % 8 > 3 });
+                it.vices.hides = Some(Hidden { what, from, named: false });
             }
             KeeperAct::Forgets { .. } => it.vices.forgets = true,
             KeeperAct::Nonsense { .. } => it.vices.nonsense = true,

@@ -63,6 +63,7 @@ impl World {
         }
         self.count("scattered");
         self.network.scattered = true;
+        self.keepers.begun.clear();
         for who in 0..self.people.len() {
             self.unplug(who);
         }
@@ -98,7 +99,12 @@ impl World {
     }
 
     fn check_apart(&mut self) {
-        let members = self.undisputed();
+        let mut members = self.undisputed();
+        let all = members.len();
+        members.retain(|who| !self.is_shut_out(*who));
+        if members.len() < all {
+            self.count("someone shut out by who did not know better");
+        }
         if members.len() < 2 || self.common_keepers(&members).is_empty() {
             self.count("nowhere to meet");
             return;
@@ -107,6 +113,15 @@ impl World {
         self.everyone_agrees(&members);
         self.check_alone();
         self.check_keepers(&members);
+    }
+
+    /// Whether someone is in no mailbox, and one who began a generation took them for no member. They
+    /// are let in when they meet somebody: the keys that followed theirs are not for them.
+    fn is_shut_out(&self, who: usize) -> bool {
+        let person = &self.people[who];
+        let views = person.replica.as_ref().map(|replica| replica.keepers()).unwrap_or_default();
+        let left_out = |readers: &Vec<MemberId>| !readers.contains(&person.member);
+        !views.iter().any(|view| view.open) && self.keepers.begun.iter().any(left_out)
     }
 
     /// 7: with nothing to do, a machine leaves its keepers alone.

@@ -12,7 +12,7 @@ pub const SIZE: Size = Size { people: 2, steps: 25 };
 pub const FAULTS: Faults = Faults { rollback: true, malice: true, keepers: true };
 
 /// Failures after which no further world is tried.
-const ENOUGH: usize = 3;
+const ENOUGH: usize = 4;
 
 /// What became of all of them.
 #[derive(Default)]
