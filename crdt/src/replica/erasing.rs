@@ -1,5 +1,6 @@
 //! Erasure (C5): the words go, for good; a mark stays where they stood.
 
+use crate::authority::Erasure;
 use crate::capability::rank::Abilities;
 use crate::document::kinds::DocumentKind;
 use crate::document::rebuild;
@@ -64,6 +65,14 @@ impl Replica {
         self.documents.give_up(&entry);
         self.welcomed.remove(&entry);
         out.write(Write::Erase { entry });
+    }
+
+    /// Whether the payload of an entry has been dropped, or an erasure says that it is to be.
+    pub(crate) fn is_erased(&self, entry: &EntryId) -> bool {
+        let of = |(created, erasure): (&EntryId, &Erasure)| {
+            erasure.final_ && (created == entry || erasure.changes.contains(entry))
+        };
+        self.erased.contains(entry) || self.authority.erasures().iter().any(of)
     }
 
     /// An entry that a final erasure names goes if it changes the erased document. Of what was not

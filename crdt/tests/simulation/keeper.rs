@@ -8,7 +8,7 @@ use cairn_crdt::codec::{Bytes, List};
 use cairn_crdt::id::{AccessKey, DropBoxId, MemberId, TransportKey};
 use cairn_crdt::mailbox::message::{KeeperReply, KeeperRequest};
 use cairn_crdt::mailbox::{Cursor, KeeperCode};
-use cairn_crdt::replica::effect::KeeperAsk;
+use cairn_crdt::replica::effect::{Effect, KeeperAsk};
 use cairn_crdt::replica::input::Input;
 use cairn_crdt::replica::keepers::KeeperEvent;
 
@@ -252,6 +252,9 @@ impl World {
             Visiting::Tell { event, answers } => {
                 call.asked -= usize::from(answers);
                 let lied = matches!(event, KeeperEvent::Lied { .. });
+                if matches!(event, KeeperEvent::Up | KeeperEvent::Down { .. }) {
+                    self.forget_questions(who, keeper);
+                }
                 let input = Input::Keeper { keeper: self.keepers.all[keeper].key, event };
                 self.handle(who, input, Origin::Keeper(keeper));
                 self.nobody_honest_is_accused(who, keeper);
@@ -430,6 +433,16 @@ impl World {
         let Some(call) = self.keepers.calls.get(&(who, keeper)) else { return };
         let (time, number) = (call.back.max(self.now) + pause, call.number);
         self.at(time, Coming::Visit { who, keeper, number, what: Visiting::Dial });
+    }
+
+    /// What a replica wanted to ask on the line as it was, and that still waits for its disk, is asked
+    /// no more: nobody would expect the answer.
+    fn forget_questions(&mut self, who: usize, keeper: usize) {
+        let key = self.keepers.all[keeper].key;
+        self.people[who].outbox.retain(|effect| {
+            let Effect::Keeper { keeper, ask } = effect else { return true };
+            *keeper != key || matches!(ask, KeeperAsk::Reach { .. } | KeeperAsk::Leave)
+        });
     }
 
     /// A keeper goes down: everybody's line breaks.
