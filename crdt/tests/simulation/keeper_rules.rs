@@ -254,8 +254,9 @@ impl World {
                 let Some(put) = self.keepers.put.get(record.id.as_bytes()) else { continue };
                 let later = last.is_some_and(|at| *at >= put.at);
                 let told = self.people.iter().any(|p| !p.honest && put.readers.contains(&p.member));
-                let own = self.people[put.by].member == person.member;
-                if own || put.readers.contains(&person.member) || later || told {
+                let writer = &self.people[put.by];
+                let own = writer.member == person.member;
+                if own || !writer.honest || put.readers.contains(&person.member) || later || told {
                     continue;
                 }
                 tried |= !sealers.is_empty();
