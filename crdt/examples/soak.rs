@@ -21,6 +21,16 @@ mod acts;
 mod faults;
 #[path = "../tests/simulation/invariants.rs"]
 mod invariants;
+#[path = "../tests/simulation/keeper.rs"]
+mod keeper;
+#[path = "../tests/simulation/keeper_faults.rs"]
+mod keeper_faults;
+#[path = "../tests/simulation/keeper_plan.rs"]
+mod keeper_plan;
+#[path = "../tests/simulation/keeper_rules.rs"]
+mod keeper_rules;
+#[path = "../tests/simulation/mailbox.rs"]
+mod mailbox;
 #[path = "../tests/simulation/many.rs"]
 mod many;
 #[path = "../tests/simulation/network.rs"]

@@ -1,5 +1,7 @@
 //! Erasure (C5): the words go, for good; a mark stays where they stood.
 
+use std::collections::BTreeSet;
+
 use crate::capability::rank::Abilities;
 use crate::document::kinds::DocumentKind;
 use crate::document::rebuild;
@@ -57,11 +59,21 @@ impl Replica {
     }
 
     fn drop_payload(&mut self, entry: EntryId, out: &mut Outcome) {
-        self.erased.insert(entry);
-        self.keepers.erased(&entry);
+        // A record that came since the first time holds it without its payload.
+        if self.erased.insert(entry) {
+            self.keepers.erased(&entry);
+        }
         self.documents.give_up(&entry);
         self.welcomed.remove(&entry);
         out.write(Write::Erase { entry });
+    }
+
+    /// The entries whose payload has been dropped, or of which an erasure says that it is to be.
+    pub(crate) fn erased_or_to_be(&self) -> BTreeSet<EntryId> {
+        let erasures = self.authority.erasures().iter().filter(|(_, erasure)| erasure.final_);
+        let named = erasures
+            .flat_map(|(created, erasure)| erasure.changes.iter().copied().chain([*created]));
+        named.chain(self.erased.iter().copied()).collect()
     }
 
     /// An entry that a final erasure names goes if it changes the erased document. Of what was not

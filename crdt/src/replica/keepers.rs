@@ -235,6 +235,10 @@ pub(crate) struct Visit {
     drops: u64,
     /// No answer is put before.
     answers_due: Timestamp,
+    /// The epoch of the generation whose entry is still to come, and until when it is waited for.
+    awaited: Option<(EpochId, Timestamp)>,
+    /// Until when nothing is put because somebody claims to have handed on its keys.
+    claimed: Option<Timestamp>,
     /// Generations begun today.
     rotations: Allowance,
     /// The next look into the drop-box, for a newcomer.
@@ -277,6 +281,8 @@ impl Visit {
             unread_boxes: Vec::new(),
             drops: 0,
             answers_due: Timestamp::default(),
+            awaited: None,
+            claimed: None,
             rotations: Allowance::default(),
             box_due: Timestamp::default(),
             full: false,
@@ -313,6 +319,7 @@ impl Visit {
         (self.answers_due, self.box_due) = (never, never);
         (self.others_due, self.compared, self.renewed) = (None, None, None);
         self.boxes_due = self.boxes_due.map(|_| never);
+        (self.awaited, self.claimed) = (None, None);
     }
 
     fn remember(&mut self, change: impl FnOnce(&mut Memory)) {

@@ -133,6 +133,12 @@ impl Replica {
         unspoilt.into_iter().map(|(mint, _)| mint.epoch).collect()
     }
 
+    /// Whether a writer may use an epoch for an audience, if nobody handed it on.
+    pub(crate) fn fits(&self, audience: Audience, epoch: EpochId) -> bool {
+        let readers: BTreeSet<DeviceId> = self.recipients(audience).into_keys().collect();
+        self.unspoilt(audience, &readers, &[]).into_iter().any(|(mint, _)| mint.epoch == epoch)
+    }
+
     /// The epoch that would be used if nothing could have leaked it, once so many were minted for
     /// that reason today: any member can claim at any time to have handed on what is in use, and
     /// one who means to hand it on needs no entry for it.

@@ -13,6 +13,7 @@ mod forged;
 mod joining;
 mod keeper;
 mod keepers;
+mod keepers_apart;
 mod keepers_hostile;
 mod keepers_joining;
 mod moderation;

@@ -93,11 +93,12 @@ impl World {
                     None => self.count("nothing to act on"),
                 }
             }
+            Act::Keeper(act) => self.keeper_act(&act),
             _ => self.fault(act),
         }
     }
 
-    fn ask(&mut self, act: &Act, by: Option<usize>, command: Command) {
+    pub fn ask(&mut self, act: &Act, by: Option<usize>, command: Command) {
         let Some(who) = by.filter(|who| self.people[*who].is_up()) else { return };
         let id = CommandId(self.fresh());
         self.asked.insert(id, Asked { who, word: act.word(), written: Vec::new() });
@@ -111,7 +112,7 @@ impl World {
     }
 
     /// Mostly someone who may moderate, in their own view; sometimes anyone.
-    fn leader(&self, number: u32) -> usize {
+    pub fn leader(&self, number: u32) -> usize {
         let rank = |who: usize| {
             let person = &self.people[who];
             person.replica.as_ref().and_then(|r| r.authority().rank_of(&person.member))
@@ -260,6 +261,7 @@ impl World {
         let Some((code, by)) = of(&codes, number).map(|index| self.codes[index].clone()) else {
             return;
         };
+        let at_keepers = !code.keepers.is_empty() && (self.network.scattered || number % 3 == 0);
         if self.people.len() >= PEOPLE {
             return;
         }
@@ -271,6 +273,10 @@ impl World {
         let (replica, effects) = Replica::join(now, &mut self.rng, joining).unwrap();
         self.add(Person::new(replica), effects);
         self.count("Join");
-        self.connect(by, who);
+        if at_keepers {
+            self.count("someone who asks to join at a keeper");
+        } else {
+            self.connect(by, who);
+        }
     }
 }

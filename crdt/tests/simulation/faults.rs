@@ -24,6 +24,7 @@ impl World {
             Act::Partition { sides } => self.partition(sides),
             Act::Heal => {
                 self.network.sides = None;
+                self.network.scattered = false;
                 for a in 0..self.people.len() {
                     for b in 0..a {
                         if self.roll(10) < 7 {

@@ -20,6 +20,8 @@ use crate::world::World;
 const STRETCH: u64 = 50_000;
 /// Stretches after which there must be quiet.
 const STRETCHES: u64 = 30;
+/// By how much a stretch is longer where there is a keeper.
+const KEEPER_TIMES: u64 = 4;
 /// Messages of one pair in a quiet stretch, at most.
 const MURMUR: u64 = 120;
 
@@ -27,8 +29,10 @@ impl World {
     /// Ends all that keeps people apart and waits until nothing moves; then everything is checked.
     pub fn quiet(&mut self) {
         self.network.sides = None;
+        self.network.scattered = false;
         self.network.delay = 20;
         self.network.loss = 0;
+        self.mend_keepers();
         for who in 0..self.people.len() {
             self.restart(who);
         }
@@ -36,8 +40,10 @@ impl World {
         for stretch in 0..STRETCHES {
             self.join_hands(stretch == 0);
             let moved = self.moved();
-            let messages = self.network.messages;
-            self.pass(STRETCH);
+            let (messages, questions) = (self.network.messages, self.keepers.questions);
+            // With a keeper some things take longer: what was full is tried again, for one.
+            let times = if self.keepers.calls.is_empty() { 1 } else { KEEPER_TIMES };
+            self.pass(STRETCH * times);
             self.look();
             if self.failure.is_some() {
                 return;
@@ -45,11 +51,12 @@ impl World {
             still = if moved == self.moved() { still + 1 } else { 0 };
             let pairs = (self.people.len() * self.people.len()) as u64;
             let murmur = self.network.messages - messages;
-            if still > 0 && murmur > pairs * MURMUR {
+            if still > 0 && murmur > pairs * MURMUR * times {
                 self.fail("7", format!("{murmur} messages although nothing moves"));
             }
             if still >= 2 {
                 self.count("quiet");
+                self.few_questions(self.keepers.questions - questions, STRETCH * times);
                 self.check();
                 for person in &mut self.people {
                     person.heard.clear();
@@ -75,7 +82,7 @@ impl World {
         }
     }
 
-    fn moved(&self) -> Vec<(u64, Option<ReplicaState>)> {
+    pub fn moved(&self) -> Vec<(u64, Option<ReplicaState>)> {
         self.people.iter().map(|person| (person.moved, person.state())).collect()
     }
 
@@ -90,7 +97,7 @@ impl World {
 
     /// Those who take themselves for members, and have never equivocated. Whom only a traitor has
     /// admitted, nobody else knows, and nobody tells.
-    fn honest_members(&self) -> Vec<usize> {
+    pub fn honest_members(&self) -> Vec<usize> {
         let member = |who: &usize| self.people[*who].state() == Some(ReplicaState::Member);
         let members: Vec<usize> = self.honest().into_iter().filter(member).collect();
         if self.people.iter().all(|person| person.honest) {
@@ -166,20 +173,26 @@ impl World {
 
     /// Everything that is checked when nothing moves.
     fn check(&mut self) {
-        self.everyone_agrees();
+        let members = self.honest_members();
+        self.everyone_agrees(&members);
+        self.nothing_is_left_over();
+        self.whoever_is_meant_can_read();
+        self.check_alone();
+        self.check_keepers(&members);
+    }
+
+    /// What is checked of each by itself.
+    pub fn check_alone(&mut self) {
         self.low_ranks_do_nothing_to_high_ones();
         self.sealed_stays_sealed();
-        self.whoever_is_meant_can_read();
         self.nothing_is_lost();
         self.erased_is_gone();
         self.nobody_forks_by_accident();
-        self.nothing_is_left_over();
         self.disks_hold_the_whole();
     }
 
     /// 1: all honest members hold the same set, make the same of it, and show the same.
-    fn everyone_agrees(&mut self) {
-        let members = self.honest_members();
+    pub fn everyone_agrees(&mut self, members: &[usize]) {
         let Some((first, others)) = members.split_first() else { return };
         for other in others {
             let (Some(a), Some(b)) = (self.replica(*first), self.replica(*other)) else { continue };
@@ -201,7 +214,7 @@ impl World {
             self.same_rows(*first, *other);
         }
         // Whoever takes itself for a member is one.
-        for who in &members {
+        for who in members {
             let own = self.people[*who].member;
             let known = |other: &usize| {
                 self.replica(*other).is_some_and(|r| r.authority().members().contains_key(&own))

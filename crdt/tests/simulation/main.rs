@@ -12,6 +12,11 @@
 mod acts;
 mod faults;
 mod invariants;
+mod keeper;
+mod keeper_faults;
+mod keeper_plan;
+mod keeper_rules;
+mod mailbox;
 mod many;
 mod network;
 mod person;
@@ -39,8 +44,11 @@ fn replay() {
     let Some(seed) = number("CAIRN_SEED") else { return };
     let plan = plan::expand(seed, SIZE, FAULTS);
     if let Err(failure) = run::run(seed, &plan) {
-        if number("CAIRN_TRACE").is_some() {
-            run::show(seed, &run::shrink(seed, &plan, &failure));
+        match number("CAIRN_TRACE") {
+            None => {}
+            // Shrinking takes its time.
+            Some(2) => return run::show(seed, &plan),
+            Some(_) => run::show(seed, &run::shrink(seed, &plan, &failure)),
         }
         panic!("{}", run::explain(seed, &plan));
     }
@@ -54,4 +62,8 @@ fn every_seed_holds() {
     let outcome = many::worlds(first, |seed, _| seed < last);
     println!("{}", outcome.shown());
     assert!(outcome.failed.is_empty(), "{}", outcome.failures());
+    if outcome.worlds >= SEEDS {
+        let missing = outcome.missing();
+        assert!(missing.is_empty(), "these never happened: {missing:?}");
+    }
 }

@@ -24,6 +24,8 @@ pub enum Origin {
     Own,
     /// From this person's machine, unchanged.
     Person(usize),
+    /// From this keeper, which nobody believes.
+    Keeper(usize),
     /// From someone who may send anything.
     Hostile,
 }
@@ -57,6 +59,8 @@ pub struct Network {
     notices: BTreeMap<(usize, usize), u64>,
     /// If the network is split: on which side everyone is.
     pub sides: Option<u32>,
+    /// Whether nobody meets anybody but at keepers.
+    pub scattered: bool,
     /// Largest delay of a message, in milliseconds.
     pub delay: u64,
     /// Of a thousand messages, how many are lost: of gossip themselves, of a stream with the rest.
@@ -119,6 +123,7 @@ impl World {
             others.any(|o| world.people[o].key == key && world.network.is_linked(who, o))
         };
         if !able
+            || self.network.scattered
             || key_a == key_b
             || self.network.is_split(a, b)
             || taken(self, a, key_b)
@@ -236,8 +241,8 @@ impl World {
             Effect::Identity => self.moves_on(who),
             // Where to look for others is the plan's choice.
             Effect::Seek { .. } | Effect::Forget { .. } => {}
+            Effect::Keeper { keeper, ask } => self.ask_keeper(who, keeper, ask),
             Effect::Persist(_)
-            | Effect::Keeper { .. }
             | Effect::Tell { .. }
             | Effect::LookFor { .. }
             | Effect::Load(_)

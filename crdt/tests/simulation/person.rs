@@ -118,7 +118,11 @@ impl Person {
                     self.undurable.remove(id);
                     self.moved += 1;
                 }
-                Write::Persona(_) | Write::Receipt { .. } => {}
+                Write::Persona(_)
+                | Write::Receipt { .. }
+                | Write::Keeper { .. }
+                | Write::Record { .. }
+                | Write::ForgetRecord { .. } => {}
                 _ => self.moved += 1,
             }
         }

@@ -7,6 +7,9 @@
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
+use crate::keeper_faults::KeeperAct;
+use crate::keeper_plan::Visits;
+
 /// Which sorts of fault a run may have besides those of the network.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Faults {
@@ -14,6 +17,8 @@ pub struct Faults {
     pub rollback: bool,
     /// Members equivocate, withhold, and send what is no message.
     pub malice: bool,
+    /// Half of the groups use keepers, and half of those keepers are good for nothing.
+    pub keepers: bool,
 }
 
 /// One step: an act, and how long to wait after it.
@@ -30,69 +35,186 @@ pub struct Step {
 /// Everything that a person, the network, a disk or an enemy may do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Act {
-    Invite { by: u32, rank: u32, uses: u32, at_once: bool, brief: bool },
-    Join { code: u32 },
-    Admit { by: u32, request: u32 },
-    Decline { by: u32, request: u32 },
-    Thread { by: u32 },
-    Post { by: u32, thread: u32, reply: u32 },
-    Import { by: u32 },
-    Respond { by: u32, post: u32 },
-    Edit { by: u32, post: u32 },
-    Erase { by: u32, post: u32 },
-    Hide { by: u32, post: u32 },
-    Restore { by: u32, post: u32 },
-    Profile { by: u32 },
-    Agreement { by: u32 },
-    Grant { by: u32, whom: u32, rank: u32 },
-    Revoke { by: u32, whom: u32, cut: u32 },
-    Remove { by: u32, whom: u32, cut: u32 },
-    ConfirmErase { by: u32, post: u32 },
-    Reissue { by: u32, act: u32 },
-    Extend { by: u32, whom: u32, cut: u32 },
-    Pin { by: u32, log: u32, branch: u32 },
-    Unlink { by: u32, device: u32 },
-    Leave { who: u32 },
-    Sync { who: u32 },
-    Listen { who: u32 },
-    Connect { a: u32, b: u32 },
-    Cut { a: u32, b: u32 },
-    Partition { sides: u32 },
+    Invite {
+        by: u32,
+        rank: u32,
+        uses: u32,
+        at_once: bool,
+        brief: bool,
+    },
+    Join {
+        code: u32,
+    },
+    Admit {
+        by: u32,
+        request: u32,
+    },
+    Decline {
+        by: u32,
+        request: u32,
+    },
+    Thread {
+        by: u32,
+    },
+    Post {
+        by: u32,
+        thread: u32,
+        reply: u32,
+    },
+    Import {
+        by: u32,
+    },
+    Respond {
+        by: u32,
+        post: u32,
+    },
+    Edit {
+        by: u32,
+        post: u32,
+    },
+    Erase {
+        by: u32,
+        post: u32,
+    },
+    Hide {
+        by: u32,
+        post: u32,
+    },
+    Restore {
+        by: u32,
+        post: u32,
+    },
+    Profile {
+        by: u32,
+    },
+    Agreement {
+        by: u32,
+    },
+    Grant {
+        by: u32,
+        whom: u32,
+        rank: u32,
+    },
+    Revoke {
+        by: u32,
+        whom: u32,
+        cut: u32,
+    },
+    Remove {
+        by: u32,
+        whom: u32,
+        cut: u32,
+    },
+    ConfirmErase {
+        by: u32,
+        post: u32,
+    },
+    Reissue {
+        by: u32,
+        act: u32,
+    },
+    Extend {
+        by: u32,
+        whom: u32,
+        cut: u32,
+    },
+    Pin {
+        by: u32,
+        log: u32,
+        branch: u32,
+    },
+    Unlink {
+        by: u32,
+        device: u32,
+    },
+    Leave {
+        who: u32,
+    },
+    Sync {
+        who: u32,
+    },
+    Listen {
+        who: u32,
+    },
+    Connect {
+        a: u32,
+        b: u32,
+    },
+    Cut {
+        a: u32,
+        b: u32,
+    },
+    Partition {
+        sides: u32,
+    },
     Heal,
-    Weather { delay: u32, loss: u32 },
-    Crash { who: u32 },
-    Restart { who: u32 },
-    DiskFails { who: u32 },
-    Copy { who: u32 },
-    Rollback { who: u32, to: u32 },
-    Skew { who: u32, millis: i32 },
-    Withhold { who: u32, whose: u32, from: u32 },
-    Equivocate { who: u32 },
-    Hostile { at: u32, as_whom: u32, what: u32 },
+    Weather {
+        delay: u32,
+        loss: u32,
+    },
+    Crash {
+        who: u32,
+    },
+    Restart {
+        who: u32,
+    },
+    DiskFails {
+        who: u32,
+    },
+    Copy {
+        who: u32,
+    },
+    Rollback {
+        who: u32,
+        to: u32,
+    },
+    Skew {
+        who: u32,
+        millis: i32,
+    },
+    Withhold {
+        who: u32,
+        whose: u32,
+        from: u32,
+    },
+    Equivocate {
+        who: u32,
+    },
+    Hostile {
+        at: u32,
+        as_whom: u32,
+        what: u32,
+    },
     Quiet,
+    /// What befalls keepers.
+    Keeper(KeeperAct),
 }
 
 impl Act {
     /// The word for it: its name without operands.
     pub fn word(&self) -> String {
+        if let Self::Keeper(act) = self {
+            let shown = format!("{act:?}");
+            return format!("keeper: {}", shown.split(' ').next().unwrap_or_default());
+        }
         let shown = format!("{self:?}");
         shown.split(' ').next().unwrap_or_default().to_owned()
     }
 }
 
 /// Random choices for a plan.
-struct Dice(ChaCha20Rng);
+pub struct Dice(pub ChaCha20Rng);
 
 impl Dice {
-    fn roll(&mut self, below: u32) -> u32 {
+    pub fn roll(&mut self, below: u32) -> u32 {
         self.0.next_u32() % below.max(1)
     }
 
-    fn any(&mut self) -> u32 {
+    pub fn any(&mut self) -> u32 {
         self.0.next_u32() % 10_000
     }
 
-    fn chance(&mut self, percent: u32) -> bool {
+    pub fn chance(&mut self, percent: u32) -> bool {
         self.roll(100) < percent
     }
 }
@@ -124,10 +246,17 @@ pub fn expand(seed: u64, size: Size, faults: Faults) -> Vec<Step> {
     }
     let steps = size.steps + dice.roll(size.steps);
     let quiet_at = steps / 2 + dice.roll(steps / 4);
+    // The plans of groups without keepers are what they always were.
+    let mut keepers = Visits::of(seed, faults);
+    keepers.begin(&mut acts);
     for step in 0..steps {
         if step == quiet_at && dice.chance(50) {
             acts.push((Act::Quiet, 0));
         }
+        if step == quiet_at {
+            keepers.apart(&mut acts, faults);
+        }
+        keepers.befall(&mut acts);
         let act = choose(&mut dice, faults);
         let then = match dice.roll(10) {
             0..4 => dice.roll(50),
@@ -137,6 +266,7 @@ pub fn expand(seed: u64, size: Size, faults: Faults) -> Vec<Step> {
         };
         acts.push((act, then));
     }
+    keepers.apart(&mut acts, faults);
     let number = |(number, (act, then)): (usize, (Act, u32))| Step {
         number: u32::try_from(number).unwrap() + 1,
         act,
@@ -145,7 +275,7 @@ pub fn expand(seed: u64, size: Size, faults: Faults) -> Vec<Step> {
     acts.into_iter().enumerate().map(number).collect()
 }
 
-fn choose(dice: &mut Dice, faults: Faults) -> Act {
+pub fn choose(dice: &mut Dice, faults: Faults) -> Act {
     let by = dice.any();
     let other = dice.any();
     let third = dice.any();

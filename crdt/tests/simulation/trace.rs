@@ -1,8 +1,10 @@
 //! What happens in one run, a line each: for whoever looks into a seed that fails.
 
 use cairn_crdt::log::run::Run;
-use cairn_crdt::replica::effect::{Effect, Write};
+use cairn_crdt::mailbox::message::{KeeperReply, Putting};
+use cairn_crdt::replica::effect::{Effect, KeeperAsk, Write};
 use cairn_crdt::replica::input::{Input, Protocol, SessionEvent};
+use cairn_crdt::replica::keepers::KeeperEvent;
 use cairn_crdt::sync::message::{JoinMessage, Message};
 
 use crate::world::World;
@@ -66,6 +68,7 @@ impl World {
             },
             Input::Loaded { entries, .. } => format!("Loaded {} entries", entries.len()),
             Input::Timer(_) => return,
+            Input::Keeper { event, .. } => shown_event(event),
             other => short(&format!("{other:?}")),
         };
         println!("{:>9} {who} <- {shown}", self.now - crate::world::START);
@@ -96,10 +99,40 @@ impl World {
                 },
                 Effect::Notify(event) => short(&format!("{event:?}")),
                 Effect::Verdict { verdict, .. } => format!("{verdict:?}"),
+                Effect::Keeper { ask, .. } => shown_ask(ask),
                 _ => continue,
             };
             println!("{:>9} {who}    -> {shown}", self.now - crate::world::START);
         }
+    }
+}
+
+fn shown_event(event: &KeeperEvent) -> String {
+    match event {
+        KeeperEvent::Answer(KeeperReply::Records { records, more }) => {
+            let places: Vec<u64> = records.iter().map(|record| record.cursor.0).collect();
+            format!("Keeper: records {places:?}, more {more}")
+        }
+        KeeperEvent::Compared { there, here } => {
+            format!("Keeper: compared, {} there, {} here", there.len(), here.len())
+        }
+        KeeperEvent::Deposited(all) => {
+            let puttings: Vec<Putting> = all.iter().map(|one| one.putting).collect();
+            format!("Keeper: deposited {puttings:?}")
+        }
+        other => short(&format!("Keeper: {other:?}")),
+    }
+}
+
+fn shown_ask(ask: &KeeperAsk) -> String {
+    match ask {
+        KeeperAsk::Reach { .. } => "Keeper: Reach".to_owned(),
+        KeeperAsk::Leave => "Keeper: Leave".to_owned(),
+        KeeperAsk::Open { .. } => "Keeper: Open".to_owned(),
+        KeeperAsk::Drop { .. } => "Keeper: Drop".to_owned(),
+        KeeperAsk::Deposit(deposit) => format!("Keeper: Deposit {} paths", deposit.paths.len()),
+        KeeperAsk::Compare { held } => format!("Keeper: Compare {}", held.len()),
+        KeeperAsk::Request(request) => short(&format!("Keeper: {request:?}")),
     }
 }
 

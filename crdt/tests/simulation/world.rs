@@ -16,6 +16,7 @@ use cairn_crdt::replica::{Founding, Replica};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
+use crate::keeper::{Keepers, Visiting};
 use crate::network::{Network, Origin};
 use crate::person::{Person, key_of};
 use crate::record::{Asked, Record};
@@ -43,6 +44,8 @@ pub enum Coming {
     Wake { who: usize, number: u64 },
     /// A stream takes the next message.
     Pump { session: SessionId },
+    /// Between a machine and a keeper, if their line is still the one with this number.
+    Visit { who: usize, keeper: usize, number: u64, what: Visiting },
 }
 
 pub struct World {
@@ -51,6 +54,7 @@ pub struct World {
     pub rng: ChaCha20Rng,
     pub people: Vec<Person>,
     pub network: Network,
+    pub keepers: Keepers,
     pub record: Record,
     pub codes: Vec<(Code, usize)>,
     pub asked: BTreeMap<CommandId, Asked>,
@@ -87,6 +91,7 @@ impl World {
             rng,
             people: Vec::new(),
             network: Network::default(),
+            keepers: Keepers::default(),
             record: Record::default(),
             codes: Vec::new(),
             asked: BTreeMap::new(),
@@ -196,6 +201,9 @@ impl World {
                 }
             }
             Coming::Pump { session } => self.pump(session),
+            Coming::Visit { who, keeper, number, what } => {
+                self.visit(who, keeper, number, what);
+            }
         }
     }
 
@@ -228,6 +236,13 @@ impl World {
                     self.count("misbehaved");
                     if let Origin::Person(from) = origin {
                         let what = format!("person {who} accuses person {from}: {rule}");
+                        self.fail("honest peers are not accused", what);
+                    }
+                    // What lies at a keeper that means well was put by members that do.
+                    if let Origin::Keeper(keeper) = origin
+                        && self.keepers.all[keeper].honest
+                    {
+                        let what = format!("person {who} accuses those at keeper {keeper}: {rule}");
                         self.fail("honest peers are not accused", what);
                     }
                 }
@@ -347,6 +362,7 @@ impl World {
         self.record.ended.remove(&who);
         self.asked.retain(|_, asked| asked.who != who);
         self.drop_sessions_of(who);
+        self.drop_calls_of(who, unplugged);
     }
 
     /// The machine starts from its disk.
@@ -365,6 +381,7 @@ impl World {
                 self.people[who].replica = Some(replica);
                 self.acknowledged_is_held(who);
                 self.after(who, effects, Origin::Own);
+                self.replay_calls(who);
             }
             Err(why) => self.fail("6", format!("person {who} cannot start: {why}")),
         }

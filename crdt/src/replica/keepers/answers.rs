@@ -158,6 +158,7 @@ impl Replica {
         });
         visit.drops = state.drops;
         visit.newest = state.newest;
+        visit.read &= visit.newest <= visit.memory.cursor;
         visit.state = Some(state);
         visit.full = false;
         visit.why = None;

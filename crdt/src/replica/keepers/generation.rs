@@ -25,6 +25,11 @@ const LOCKED_OUT_MILLIS: u64 = 120_000;
 /// Generations that this device begins at one keeper in a day: any member can claim at any time to
 /// have handed on the keys in use. A node that starts again has a new day.
 const ROTATIONS: u32 = 16;
+/// Milliseconds for which the entries of who began a generation are waited for, and over which
+/// devices spread what they do without them.
+const AWAITED_MILLIS: u64 = 60_000;
+/// Milliseconds for which nothing is put under keys that somebody claims to have handed on.
+const CLAIMED_MILLIS: u64 = 300_000;
 
 impl Replica {
     /// The epochs that may have given a mailbox its keys, of those whose secret is held: the newest
@@ -77,23 +82,23 @@ impl Replica {
     }
 
     /// Under what to seal now: the epoch of the mailbox's generation, if nobody who was removed has
-    /// it; else one that only those have who may read now.
-    pub(super) fn sealer<R: CryptoRng>(
-        &mut self,
-        now: Timestamp,
-        rng: &mut R,
-        keeper: TransportKey,
-        out: &mut Outcome,
-    ) -> Option<Sealer> {
-        let current = self.keepers.visits.get(&keeper)?.memory.epoch;
+    /// it. If somebody has, nothing is put until a moderator has begun the next: what was sealed
+    /// under another epoch could be opened by nobody, for its mint would lie in the same record.
+    pub(super) fn sealer(&mut self, now: Timestamp, keeper: TransportKey) -> Option<Sealer> {
+        let current = self.keepers.visits.get(&keeper)?.memory.epoch?;
         if self.persona.state == ReplicaState::Left {
-            return self.sealer_of(keeper, current?);
+            return self.sealer_of(keeper, current);
         }
-        let epoch = match current.filter(|epoch| self.is_safe(*epoch)) {
-            Some(epoch) => epoch,
-            None => self.epoch_for(now, rng, Audience::Mailbox, out).ok()?,
-        };
-        self.sealer_of(keeper, epoch)
+        let safe = self.is_safe(current);
+        // Any member can claim at any time to have handed it on: that is waited for so long only.
+        let claimed = !safe && self.fits(Audience::Mailbox, current);
+        let visit = self.keepers.visits.get_mut(&keeper)?;
+        let until = *visit.claimed.get_or_insert(now.after(CLAIMED_MILLIS));
+        if safe {
+            visit.claimed = None;
+        }
+        let sealed = safe || (claimed && until <= now);
+        sealed.then(|| self.sealer_of(keeper, current)).flatten()
     }
 
     /// Whether an epoch can be known to nobody but those who may read now.
@@ -192,6 +197,21 @@ impl Replica {
         epoch
     }
 
+    /// Whether the entries of who began the generation are still waited for: they are put as soon as
+    /// can be. Until then nothing is begun and nothing put. Two who know different things would else
+    /// shut each other out again and again before either has read what the other knows.
+    pub(super) fn awaits_keys(&mut self, now: Timestamp, keeper: TransportKey) -> bool {
+        let own = self.device();
+        let Some(visit) = self.keepers.visits.get(&keeper) else { return false };
+        let unknown = visit.memory.epoch.filter(|epoch| self.minted(*epoch).is_none());
+        let Some(visit) = self.keepers.visits.get_mut(&keeper) else { return false };
+        visit.awaited = unknown.map(|epoch| match visit.awaited {
+            Some(before) if before.0 == epoch => before,
+            _ => (epoch, now.after(AWAITED_MILLIS).after(own.turn(AWAITED_MILLIS))),
+        });
+        visit.awaited.is_some_and(|(_, until)| now < until)
+    }
+
     /// Begins a new generation, if someone who was removed has the keys of this one, or its control
     /// key is not the moderators' of now, and this device can.
     pub(super) fn rotation<R: CryptoRng>(
@@ -207,8 +227,7 @@ impl Replica {
         if !self.authority.readers(Audience::Moderators).contains_key(&self.device()) {
             return None;
         }
-        let believed = self.minted(current).is_none() && !visit.read;
-        let safe = believed || self.is_safe(current);
+        let safe = self.is_safe(current);
         let control_of = |epoch: EpochId| {
             let key = control_key(self.keyring.epoch(epoch)?, mailbox);
             let is_current = ControlKey::from_bytes(key.verifying_key()) == state.control;

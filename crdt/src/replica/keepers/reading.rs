@@ -189,8 +189,15 @@ impl Replica {
     /// What members say lies there, and was not given: before it is held against the keeper, all of
     /// its records are compared once more.
     pub(super) fn weigh_claims(&mut self, now: Timestamp, keeper: TransportKey) {
+        let Some(visit) = self.keepers.visits.get(&keeper) else { return };
+        // What was erased may lie there without its payload in a record that was read before that was
+        // known: nobody can tell then that it was whole.
+        let mut withheld = unmet(visit);
+        if !withheld.is_empty() {
+            let gone = self.erased_or_to_be();
+            withheld.retain(|entry| !gone.contains(entry));
+        }
         let Some(visit) = self.keepers.visits.get_mut(&keeper) else { return };
-        let withheld = unmet(visit);
         if withheld.is_empty() {
             visit.claims.clear();
             visit.suspected = false;

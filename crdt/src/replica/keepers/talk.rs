@@ -1,13 +1,16 @@
 //! What is asked of a keeper next. One question at a time; only the wait for news is interrupted by
 //! another.
 
+use std::collections::BTreeSet;
+
 use rand_core::CryptoRng;
 
 use super::answers::SHORT_REST_MILLIS;
 use super::{Asked, KeeperAsk, Visit};
 use crate::codec::List;
-use crate::id::{EntryId, RecordId, TransportKey};
+use crate::id::{DeviceId, EntryId, RecordId, TransportKey};
 use crate::limits::NAMED_RECORDS;
+use crate::log::entry::Control;
 use crate::log::frontier::{Frontier, FrontierDigest};
 use crate::mailbox::deposit::Deposit;
 use crate::mailbox::message::KeeperRequest;
@@ -90,17 +93,20 @@ impl Replica {
         match self.persona.state {
             ReplicaState::Member => {}
             // The last words are left there too.
-            ReplicaState::Left => return self.deposit_ask(now, rng, keeper, out),
+            ReplicaState::Left => return self.deposit_ask(now, keeper),
             _ => return self.reading_ask(now, keeper),
         }
-        let ask = self
-            .box_ask(now, keeper)
-            .or_else(|| self.rotation(now, rng, keeper, out))
-            .or_else(|| self.reading_ask(now, keeper))
-            .or_else(|| self.answer_ask(now, rng, keeper))
-            .or_else(|| self.deposit_ask(now, rng, keeper, out))
-            .or_else(|| self.receipt_ask(now, rng, keeper, out))
-            .or_else(|| self.tidying_ask(now, keeper));
+        let ask = if self.awaits_keys(now, keeper) {
+            self.box_ask(now, keeper).or_else(|| self.reading_ask(now, keeper))
+        } else {
+            self.box_ask(now, keeper)
+                .or_else(|| self.rotation(now, rng, keeper, out))
+                .or_else(|| self.reading_ask(now, keeper))
+                .or_else(|| self.answer_ask(now, rng, keeper))
+                .or_else(|| self.deposit_ask(now, keeper))
+                .or_else(|| self.receipt_ask(now, keeper, out))
+                .or_else(|| self.tidying_ask(now, keeper))
+        };
         if ask.is_some() {
             return ask;
         }
@@ -132,14 +138,9 @@ impl Replica {
     }
 
     /// What is held here and lies in no record there.
-    fn deposit_ask<R: CryptoRng>(
-        &mut self,
-        now: Timestamp,
-        rng: &mut R,
-        keeper: TransportKey,
-        out: &mut Outcome,
-    ) -> Option<(Asked, KeeperAsk)> {
+    fn deposit_ask(&mut self, now: Timestamp, keeper: TransportKey) -> Option<(Asked, KeeperAsk)> {
         let own = self.device();
+        let introduced = self.introduced(keeper);
         let visit = self.keepers.visits.get_mut(&keeper)?;
         let others = visit.shelf.lacking().iter().any(|(device, ..)| *device != own);
         if others && visit.others_due.is_none() {
@@ -150,14 +151,15 @@ impl Replica {
         let all = visit.shelf.records().is_empty()
             || !visit.memory.erasing.is_empty()
             || visit.others_due.is_some_and(|due| due <= now);
-        if !all && visit.shelf.lacking_of(own).next().is_none() {
+        if !all && introduced.is_empty() && visit.shelf.lacking_of(own).next().is_none() {
             return None;
         }
         let (set, missing) = (&self.set, self.documents.missing());
         let content = !visit.full || visit.room_due <= now;
         let ready = |entry: &EntryId| {
             let control = set.slot(entry).is_some_and(|slot| slot.kind.is_control());
-            let of_own = set.place_of(entry).is_some_and(|(device, _)| device == own);
+            let of_own = set.place_of(entry).is_some_and(|(device, _)| device == own)
+                || introduced.contains(entry);
             (of_own || all) && (control || content) && !missing.contains_key(entry)
         };
         let paths = visit.shelf.to_put(set, DEPOSIT_ENTRIES, ready);
@@ -169,16 +171,36 @@ impl Replica {
         }
         let all = paths.iter().flatten().copied();
         let missing = all.filter(|id| self.documents.missing().contains_key(id)).collect();
-        let sealer = self.sealer(now, rng, keeper, out)?;
+        let sealer = self.sealer(now, keeper)?;
         let deposit = Deposit { paths, missing, content, sealer };
         Some((Asked::Deposit { content }, KeeperAsk::Deposit(Box::new(deposit))))
     }
 
+    /// The cards of those whom this device has welcomed, as long as they lie in no record: a welcome
+    /// for a device that nobody has heard of is one for a stranger.
+    fn introduced(&self, keeper: TransportKey) -> BTreeSet<EntryId> {
+        let own = self.device();
+        let Some(visit) = self.keepers.visits.get(&keeper) else { return BTreeSet::new() };
+        let first = visit.shelf.lacking().iter().filter(|(_, seq, _)| *seq == 0);
+        let first: Vec<(DeviceId, EntryId)> = first.map(|(device, _, id)| (*device, *id)).collect();
+        if first.iter().all(|(device, _)| *device == own) {
+            return BTreeSet::new();
+        }
+        let welcomed = self.set.control().iter().filter_map(|(id, control)| match control {
+            Control::Welcome(welcome) => {
+                let (by, _) = self.set.place_of(id)?;
+                (by == own).then_some(welcome.recipient)
+            }
+            _ => None,
+        });
+        let welcomed: BTreeSet<DeviceId> = welcomed.collect();
+        first.into_iter().filter(|(of, _)| welcomed.contains(of)).map(|(_, id)| id).collect()
+    }
+
     /// Says what this device holds, where others find it (S6).
-    fn receipt_ask<R: CryptoRng>(
+    fn receipt_ask(
         &mut self,
         now: Timestamp,
-        rng: &mut R,
         keeper: TransportKey,
         out: &mut Outcome,
     ) -> Option<(Asked, KeeperAsk)> {
@@ -193,7 +215,7 @@ impl Replica {
         let whole = |visit: &&Visit| visit.state.is_some() && visit.shelf.lacking().is_empty();
         let left_at = self.keepers.visits.values().filter(whole);
         let left_at = List::new(left_at.filter_map(|visit| visit.memory.mailbox).collect());
-        let sealer = self.sealer(now, rng, keeper, out)?;
+        let sealer = self.sealer(now, keeper)?;
         let parcel = Parcel::Receipt { receipt, left_at: left_at.unwrap_or_default() };
         let record = sealer.put(&parcel, false).ok()?;
         let id = crate::mailbox::record_id(record.bytes.as_slice());
