@@ -18,7 +18,7 @@ mod generation;
 mod reading;
 mod talk;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -225,8 +225,9 @@ pub(crate) struct Visit {
     compared: Option<Timestamp>,
     renewed: Option<Timestamp>,
     fetch: Vec<RecordId>,
-    /// Records that it named and did not give when they were fetched, since the connection is up.
-    ungiven: BTreeSet<RecordId>,
+    /// Records that it named and did not give when they were fetched, and how often, since the
+    /// connection is up.
+    ungiven: BTreeMap<RecordId, u8>,
     /// Drop-boxes that stand there, since the connection is up.
     standing: Vec<InviteId>,
     /// When those that could not be made, or are gone, are made anew.
@@ -237,7 +238,7 @@ pub(crate) struct Visit {
     answers_due: Timestamp,
     /// The epoch of the generation whose entry is still to come, and until when it is waited for.
     awaited: Option<(EpochId, Timestamp)>,
-    /// Until when nothing is put because somebody claims to have handed on its keys.
+    /// Until when nothing is put because somebody claims to have handed on its keys, or left.
     claimed: Option<Timestamp>,
     /// Generations begun today.
     rotations: Allowance,
@@ -275,7 +276,7 @@ impl Visit {
             compared: None,
             renewed: None,
             fetch: Vec::new(),
-            ungiven: BTreeSet::new(),
+            ungiven: BTreeMap::new(),
             standing: Vec::new(),
             boxes_due: None,
             unread_boxes: Vec::new(),

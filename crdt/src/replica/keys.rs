@@ -12,7 +12,7 @@ use crate::document::kinds::DocumentKind;
 use crate::document::sealing::{ENVELOPE_BYTES, Envelope};
 use crate::epoch::secret::{Audience, EpochSecret, Mint};
 use crate::epoch::welcome::{Keys, Welcome};
-use crate::id::{DeviceId, EntryId, EpochId, PublicKey};
+use crate::id::{DeviceId, EntryId, EpochId, MemberId, PublicKey};
 use crate::log::entry::Control;
 use crate::replica::Replica;
 use crate::replica::effect::{Effect, Refused, Write};
@@ -133,10 +133,21 @@ impl Replica {
         unspoilt.into_iter().map(|(mint, _)| mint.epoch).collect()
     }
 
-    /// Whether a writer may use an epoch for an audience, if nobody handed it on.
-    pub(crate) fn fits(&self, audience: Audience, epoch: EpochId) -> bool {
-        let readers: BTreeSet<DeviceId> = self.recipients(audience).into_keys().collect();
-        self.unspoilt(audience, &readers, &[]).into_iter().any(|(mint, _)| mint.epoch == epoch)
+    /// Whether a writer might use an epoch of the mailboxes if nobody had handed it on, and those could
+    /// still read who left of their own accord.
+    pub(crate) fn was_trusted(&self, epoch: EpochId) -> bool {
+        let mut readers: BTreeSet<DeviceId> =
+            self.recipients(Audience::Mailbox).into_keys().collect();
+        let authority = &self.authority;
+        let has_left = |member: &MemberId| {
+            authority.rank_of(member).is_none()
+                && authority.was_member(member)
+                && authority.removed(member).is_none()
+        };
+        let left = authority.devices().iter().filter(|(_, device)| has_left(&device.member));
+        readers.extend(left.map(|(id, _)| *id));
+        let fitting = self.unspoilt(Audience::Mailbox, &readers, &[]);
+        fitting.into_iter().any(|(mint, _)| mint.epoch == epoch)
     }
 
     /// The epoch that would be used if nothing could have leaked it, once so many were minted for

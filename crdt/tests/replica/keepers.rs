@@ -442,6 +442,37 @@ fn a8_who_leaves_says_so_at_the_keeper_and_is_done_with_it() {
 }
 
 #[test]
+fn a8_who_left_keeps_the_others_from_a_keeper_for_a_few_minutes_only() {
+    let (mut c, keeper) = apart(26, 4);
+    // No moderator is there, who could begin a generation.
+    c.keepers.get_mut(&keeper).unwrap().open.remove(&0);
+    c.ask(1, Command::Leave).unwrap_or_else(|why| panic!("{why}"));
+    c.settle();
+    let thread = c.thread(2, "Still", "we are here");
+    c.pass(900_000);
+    assert_eq!(c.keepers[&keeper].one().generations.len(), 1);
+    assert!(c.reads(3, "we are here"));
+    assert!(!c.reads(1, "we are here"));
+    // Who was removed keeps them until a moderator comes.
+    c.call(keeper, &[0]);
+    c.settle();
+    assert_eq!(c.keepers[&keeper].one().generations.len(), 2);
+    c.hang_up(keeper);
+    c.remove(0, 2, CutChoice::FromTip);
+    c.connect(0, 3);
+    c.settle();
+    c.unplug(0);
+    c.call(keeper, &[2, 3]);
+    let post = c.post(3, thread, "without them");
+    c.pass(900_000);
+    let entry = c.people[3].replica.created(&post).unwrap();
+    assert!(!c.people[3].replica.with_keeper(&entry));
+    c.call(keeper, &[0]);
+    c.settle();
+    assert!(c.people[3].replica.with_keeper(&entry));
+}
+
+#[test]
 fn s6_a_receipt_that_was_left_at_a_keeper_is_told_to_peers_all_the_same() {
     let (mut c, keeper) = apart(20, 4);
     // Person 3 does not use the keeper; person 1 has left its receipt there, and then meets 2, who

@@ -31,6 +31,11 @@ impl Replica {
     ) {
         let Some(visit) = self.keepers.visits.get_mut(&keeper) else { return };
         let Some(asked) = visit.asked.pop_front() else { return };
+        if let (Asked::Fetch(named), KeeperReply::Later { .. } | KeeperReply::Unavailable) =
+            (&asked, &reply)
+        {
+            visit.fetch.extend(named);
+        }
         match reply {
             KeeperReply::Later { millis } => {
                 visit.rest = now.after(u64::from(millis).max(1));

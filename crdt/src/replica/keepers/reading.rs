@@ -18,6 +18,9 @@ use crate::replica::outcome::Outcome;
 use crate::sync::message::Receipt;
 use crate::time::Timestamp;
 
+/// How often a record that the keeper names and does not give is asked for, on one connection.
+const FETCHES: u8 = 3;
+
 /// What was found in a record.
 #[derive(Default)]
 pub(crate) struct Contents {
@@ -67,7 +70,8 @@ impl Replica {
     }
 
     /// Records that were asked for by name. Those for which the answer had no room are asked for
-    /// again; the others that it lacks are remembered.
+    /// again. The others that it lacks may have been deleted since they were named, and may lie there
+    /// again when they are named the next time: but not again and again.
     pub(super) fn fetched(
         &mut self,
         now: Timestamp,
@@ -83,14 +87,21 @@ impl Replica {
             records.iter().map(|held| record_id(held.bytes.as_slice())).collect();
         let before = named.len();
         named.retain(|record| !given.contains(record));
-        if let Some(visit) = self.keepers.visits.get_mut(&keeper) {
-            if more && named.len() < before {
-                visit.fetch.extend(named);
-            } else {
-                visit.ungiven.extend(named);
-            }
-        }
         self.synced = true;
+        let Some(visit) = self.keepers.visits.get_mut(&keeper) else { return };
+        if more && named.len() < before {
+            visit.fetch.extend(named);
+            return;
+        }
+        let mut withheld: u32 = 0;
+        for record in named {
+            let times = visit.ungiven.entry(record).or_default();
+            *times = times.saturating_add(1);
+            withheld = withheld.saturating_add(u32::from(*times == FETCHES));
+        }
+        if withheld > 0 {
+            self.blame(now, keeper, Misconduct::Withholds(withheld));
+        }
     }
 
     fn open_record(&self, keeper: TransportKey, bytes: &[u8]) -> Option<(EpochId, Parcel)> {
@@ -252,10 +263,8 @@ impl Replica {
         let wanted = there
             .into_iter()
             .filter(|record| !erasing.contains(record) && visit.shelf.record(record).is_none());
-        // What it names again and has not given is not asked for a third time.
-        let (ungiven, fetch): (Vec<RecordId>, Vec<RecordId>) =
-            wanted.partition(|record| visit.ungiven.contains(record));
-        visit.fetch = fetch.into_iter().take(visit.shelf.room()).collect();
+        let given_up = |record: &RecordId| visit.ungiven.get(record) >= Some(&FETCHES);
+        visit.fetch = wanted.filter(|record| !given_up(record)).take(visit.shelf.room()).collect();
         // What was erased just now may be deleted before this device has heard of it: what is new is
         // read first, and all compared once more.
         visit.doubted = !visit.doubted && !here.is_empty();
@@ -263,7 +272,7 @@ impl Replica {
             (visit.read, visit.compared) = (false, None);
             return;
         }
-        let mut withheld = u32::try_from(ungiven.len()).unwrap_or(u32::MAX);
+        let mut withheld: u32 = 0;
         for record in here {
             let stale = visit.shelf.stale().contains(&record);
             let Some(kept) = visit.shelf.lose(set, &record) else { continue };
