@@ -251,7 +251,8 @@ impl Replica {
         out: &mut Outcome,
     ) {
         let set = &self.set;
-        let erased = &self.erased;
+        // Also what was heard of just now, and whose payload is still to be dropped here.
+        let erased = if here.is_empty() { BTreeSet::new() } else { self.erased_or_to_be() };
         let Some(visit) = self.keepers.visits.get_mut(&keeper) else { return };
         let compare = visit.asked.iter().position(|asked| *asked == super::Asked::Compare);
         if compare.and_then(|at| visit.asked.remove(at)).is_none() {
@@ -278,7 +279,7 @@ impl Replica {
             let Some(kept) = visit.shelf.lose(set, &record) else { continue };
             out.write(Write::ForgetRecord { keeper, record });
             // Receipts are replaced by their devices, and what was erased by anyone.
-            let replaced = kept.holds.is_empty() || stale || Shelf::holds_any(set, &kept, erased);
+            let replaced = kept.holds.is_empty() || stale || Shelf::holds_any(set, &kept, &erased);
             let expired = now.since(kept.since) >= visit.memory.retention;
             if !replaced && !expired {
                 withheld = withheld.saturating_add(1);
