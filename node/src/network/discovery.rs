@@ -125,9 +125,56 @@ pub(super) fn is_outside(address: &Multiaddr) -> bool {
     }
 }
 
+/// Whether somebody who calls from an address comes from another network than this node, which
+/// listens at these: not whoever calls from the same link, where every IPv6 address looks as if it
+/// could be called from anywhere.
+pub(super) fn comes_from_outside<'a>(
+    caller: &Multiaddr,
+    listening: impl IntoIterator<Item = &'a Multiaddr>,
+) -> bool {
+    is_outside(caller) && !listening.into_iter().any(|own| are_neighbours(own, caller))
+}
+
+/// Whether two addresses may be of one link. How much of an address names the link is not known
+/// here: of IPv6 it is 64 bits nearly everywhere; of IPv4, where it hardly ever is less than 24, a
+/// neighbour that is missed would be taken for somebody from outside.
+fn are_neighbours(one: &Multiaddr, other: &Multiaddr) -> bool {
+    match (one.iter().next(), other.iter().next()) {
+        (Some(Protocol::Ip4(one)), Some(Protocol::Ip4(other))) => {
+            one.octets().first_chunk::<3>() == other.octets().first_chunk::<3>()
+        }
+        (Some(Protocol::Ip6(one)), Some(Protocol::Ip6(other))) => {
+            one.segments().first_chunk::<4>() == other.segments().first_chunk::<4>()
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_calls_from_the_same_link_does_not_come_from_outside() {
+        let own: Vec<Multiaddr> = [
+            "/ip4/192.168.1.7/tcp/4001",
+            "/ip4/203.0.113.7/tcp/4001",
+            "/ip6/2001:db8:1:2::7/udp/4001/quic-v1",
+        ]
+        .map(|text| text.parse().unwrap())
+        .into();
+        let outside = |text: &str| comes_from_outside(&text.parse().unwrap(), &own);
+        assert!(outside("/ip6/2001:db8:1:3::8/tcp/1") && outside("/ip4/198.51.100.8/tcp/1"));
+        for near in [
+            "/ip6/2001:db8:1:2:ffff::8/tcp/1",
+            "/ip6/fe80::8/tcp/1",
+            "/ip4/203.0.113.8/tcp/1",
+            "/ip4/192.168.2.8/tcp/1",
+        ] {
+            assert!(!outside(near), "{near}");
+        }
+        assert!(comes_from_outside(&"/ip6/2001:db8:1:2::8/tcp/1".parse().unwrap(), &[]));
+    }
 
     #[test]
     fn an_address_of_another_peer_or_of_nowhere_is_not_kept() {

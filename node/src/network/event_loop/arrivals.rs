@@ -69,7 +69,7 @@ impl EventLoop {
     fn connected(&mut self, peer: PeerId, is_first: bool, endpoint: &ConnectedPoint) {
         if let ConnectedPoint::Listener { send_back_addr, .. } = endpoint
             && !endpoint.is_relayed()
-            && discovery::is_outside(send_back_addr)
+            && discovery::comes_from_outside(send_back_addr, &self.listening)
         {
             self.was_called = true;
         }
