@@ -61,8 +61,8 @@ pub(super) const NEARBY: usize = 64;
 pub(super) const KEEPERS: usize = 8;
 /// Keepers at whose relays a place is reserved while nobody can call directly.
 pub(super) const RESERVATIONS: usize = 2;
-/// Addresses of this node's own, seen by keepers, that are believed and tried.
-pub(super) const OWN_ADDRESSES: usize = 256;
+/// Addresses of this node's own, seen by one keeper in one network, that are believed and tried.
+pub(super) const OWN_ADDRESSES: usize = 32;
 /// Own addresses that keepers are asked to call back at one time.
 pub(super) const PROBES: usize = 4;
 /// Between two times that keepers are asked to call back at addresses not tried yet.

@@ -156,7 +156,9 @@ impl EventLoop {
         for address in found.iter().filter(|at| !is_relayed(at) && !mapped.contains(*at)) {
             self.swarm.remove_external_address(address);
         }
-        if let Some(probing) = self.swarm.behaviour_mut().probing.as_mut() {
+        let behaviour = self.swarm.behaviour_mut();
+        behaviour.identify.begin_anew();
+        if let Some(probing) = behaviour.probing.as_mut() {
             probing.begin_anew();
         }
     }
