@@ -43,7 +43,7 @@ impl Probing {
 
     /// Begins anew, because the machine has moved to another network: the client tries an address
     /// once and would believe what it found out there for ever. Connections from before are of no
-    /// use to it; they do not outlive the move.
+    /// use to it: whoever says that it moved closes those to keepers.
     pub(super) fn begin_anew(&mut self) {
         // Never the nonces of before.
         self.chance.set_stream(self.chance.get_stream().wrapping_add(1 << 32));

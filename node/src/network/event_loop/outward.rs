@@ -148,7 +148,8 @@ impl EventLoop {
     }
 
     /// The machine has left a network: what was found out there about being reached is worth
-    /// nothing now.
+    /// nothing now. Keepers are let go, to be called anew and asked: a connection that goes by
+    /// another of the machine's addresses, or moved along with it, would last and tell nothing.
     pub(super) fn moved(&mut self) {
         (self.was_called, self.refuted) = (false, false);
         let found: Vec<Multiaddr> = self.swarm.external_addresses().cloned().collect();
@@ -160,6 +161,10 @@ impl EventLoop {
         behaviour.identify.begin_anew();
         if let Some(probing) = behaviour.probing.as_mut() {
             probing.begin_anew();
+        }
+        for keeper in self.keepers.peers() {
+            // An error means that there is no connection.
+            let _ = self.swarm.disconnect_peer_id(keeper);
         }
     }
 
@@ -221,5 +226,83 @@ impl EventLoop {
         if let (Some(key), Some(relayed)) = (key_of(&peer), relayed) {
             self.outbox.push_back(NetworkEvent::Relayed { peer: key, relayed });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use cairn_crdt::crypto::signing::SigningKey;
+    use cairn_crdt::id::TransportKey;
+    use futures::StreamExt as _;
+    use libp2p::identity::Keypair;
+    use libp2p::swarm::{SwarmEvent, dummy};
+    use libp2p::{Swarm, SwarmBuilder, noise, tcp, yamux};
+    use tokio::sync::mpsc;
+    use tokio::time::timeout;
+
+    use super::super::super::NetworkConfig;
+    use super::*;
+    use crate::config::Way;
+
+    const HERE: &str = "/ip4/127.0.0.1/tcp/0";
+
+    /// A machine that keeps nothing, but is called as a keeper is.
+    async fn keeper() -> (Swarm<dummy::Behaviour>, KeeperContact) {
+        let key = Keypair::generate_ed25519();
+        let public = key.public().try_into_ed25519().unwrap().to_bytes();
+        let mut swarm = SwarmBuilder::with_existing_identity(key)
+            .with_tokio()
+            .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
+            .unwrap()
+            .with_behaviour(|_| dummy::Behaviour)
+            .unwrap()
+            .with_swarm_config(|config| {
+                config.with_idle_connection_timeout(Duration::from_secs(600))
+            })
+            .build();
+        swarm.listen_on(HERE.parse().unwrap()).unwrap();
+        let address = loop {
+            if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
+                break address;
+            }
+        };
+        let transport = TransportKey::from_bytes(public);
+        (swarm, KeeperContact { transport, addresses: vec![address] })
+    }
+
+    #[tokio::test]
+    async fn in_another_network_keepers_are_called_anew() {
+        let (mut keeper, contact) = keeper().await;
+        let (_commands, commands) = mpsc::channel(1);
+        let (events, _events) = mpsc::channel(1);
+        let config = NetworkConfig {
+            key: SigningKey::from_seed(&[1; 32]),
+            topic: [9; 32],
+            listen: vec![HERE.parse().unwrap()],
+            mdns: false,
+            upnp: false,
+            way: Way::default(),
+            jitter: [1; 32],
+        };
+        let mut node = EventLoop::new(config, commands, events).unwrap();
+        node.keepers(&[contact]);
+        let (mut calls, mut moves) = (0, 0);
+        let called = async {
+            while calls < 2 {
+                tokio::select! {
+                    _ = node.step() => {}
+                    event = keeper.select_next_some() => {
+                        calls += u32::from(matches!(event, SwarmEvent::ConnectionEstablished { .. }));
+                    }
+                }
+                if moves == 0 && node.keepers.count().connected == 1 {
+                    node.moved();
+                    moves += 1;
+                }
+            }
+        };
+        timeout(Duration::from_secs(60), called).await.unwrap();
     }
 }
