@@ -32,7 +32,8 @@ struct Keeper {
     lot: u32,
     /// Where this node's own connection to it leads.
     at: Option<Multiaddr>,
-    relays: bool,
+    /// Whether it relays, once it has said so.
+    relays: Option<bool>,
     failures: u32,
     place: Place,
 }
@@ -55,7 +56,7 @@ pub(super) struct Count {
     pub(super) connected: usize,
     /// With a place reserved.
     pub(super) held: usize,
-    /// Connected, but without a place for this node.
+    /// Connected, but without a place for this node, or for anybody.
     pub(super) refusing: usize,
 }
 
@@ -95,7 +96,7 @@ impl Keepers {
             self.known.entry(peer).or_insert(Keeper {
                 lot,
                 at: None,
-                relays: false,
+                relays: None,
                 failures: 0,
                 place: Place::None,
             });
@@ -116,7 +117,7 @@ impl Keepers {
     /// The last connection to a keeper is gone, and its place with it.
     pub(super) fn lost(&mut self, peer: &PeerId) {
         if let Some(keeper) = self.known.get_mut(peer) {
-            (keeper.at, keeper.relays) = (None, false);
+            (keeper.at, keeper.relays) = (None, None);
             if !matches!(keeper.place, Place::Resting(_)) {
                 keeper.place = Place::None;
             }
@@ -126,7 +127,7 @@ impl Keepers {
     /// A keeper has said whether it relays.
     pub(super) fn speaks(&mut self, peer: &PeerId, relays: bool) {
         if let Some(keeper) = self.known.get_mut(peer) {
-            keeper.relays = relays;
+            keeper.relays = Some(relays);
         }
     }
 
@@ -150,7 +151,7 @@ impl Keepers {
                 Place::Resting(until) => until <= now,
                 Place::Asked(_) | Place::Held(_) => false,
             })
-            .filter(|(_, keeper)| keeper.relays)
+            .filter(|(_, keeper)| keeper.relays == Some(true))
             .collect();
         ready.sort_by_key(|(_, keeper)| (keeper.failures, keeper.lot));
         ready
@@ -192,7 +193,7 @@ impl Keepers {
 
     /// When [`Self::orders`] may say something else, if nothing happens before.
     pub(super) fn wake(&self, now: Instant) -> Option<Instant> {
-        let rests = self.known.values().filter(|keeper| keeper.relays);
+        let rests = self.known.values().filter(|keeper| keeper.relays == Some(true));
         rests
             .filter_map(|keeper| match keeper.place {
                 Place::Resting(until) if until > now => Some(until),
@@ -220,9 +221,9 @@ impl Keepers {
         for keeper in self.known.values().filter(|keeper| keeper.at.is_some()) {
             count.connected = count.connected.saturating_add(1);
             let is = |yes: bool| usize::from(yes);
+            let refuses = keeper.relays == Some(false) || matches!(keeper.place, Place::Resting(_));
             count.held = count.held.saturating_add(is(matches!(keeper.place, Place::Held(_))));
-            count.refusing =
-                count.refusing.saturating_add(is(matches!(keeper.place, Place::Resting(_))));
+            count.refusing = count.refusing.saturating_add(is(refuses));
         }
         count
     }
@@ -317,6 +318,20 @@ mod tests {
         keepers.speaks(&asked[0].0, true);
         assert_eq!(keepers.orders(true, now).len(), 1);
         assert_eq!(keepers.set(BTreeSet::from([peers[0]])), [peers[1]]);
+    }
+
+    #[test]
+    fn a_keeper_that_does_not_relay_is_not_being_found_out() {
+        let (mut keepers, peers) = keepers(2);
+        keepers.lost(&peers[0]);
+        keepers.connected(&peers[0], "/ip4/192.0.2.1/tcp/1".parse().unwrap());
+        assert_eq!((keepers.count().connected, keepers.count().refusing), (2, 0));
+        for peer in &peers {
+            keepers.speaks(peer, false);
+        }
+        assert_eq!((keepers.count().connected, keepers.count().refusing), (2, 2));
+        keepers.lost(&peers[0]);
+        assert_eq!((keepers.count().connected, keepers.count().refusing), (1, 1));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use cairn_crdt::replica::input::Protocol;
 use cairn_node::config::{Reach, Way};
-use cairn_node::network::{How, NetworkCommand, NetworkEvent, Why};
+use cairn_node::network::{How, KeeperContact, NetworkCommand, NetworkEvent, Why};
 use libp2p::Multiaddr;
 
 use super::node::Node;
@@ -137,15 +137,29 @@ async fn a_keeper_without_room_is_passed_over_and_one_that_vanished_is_replaced(
     }
 }
 
+/// A node that is called as a keeper is, and neither relays nor calls back.
+fn as_keeper(node: &Node) -> KeeperContact {
+    let address = Multiaddr::try_from(node.address.clone()).unwrap();
+    KeeperContact { transport: node.key, addresses: vec![address] }
+}
+
+#[tokio::test]
+async fn of_a_keeper_that_does_not_relay_it_is_said_that_it_has_no_place() {
+    let mut node = Node::start_by(1, None, RELAY_ONLY).await;
+    let keeper = Node::start(2, super::TCP).await;
+    node.command(NetworkCommand::Keepers(vec![as_keeper(&keeper)])).await;
+    let said = |event: &NetworkEvent| match event {
+        NetworkEvent::Reachability(judged) if judged.why == Why::RelaysFull => Some(judged.how),
+        _ => None,
+    };
+    assert_eq!(node.wait(said).await, How::None);
+}
+
 #[tokio::test]
 async fn a_keeper_has_no_part_in_sessions() {
     let mut node = Node::start(1, super::TCP).await;
     let mut keeper = Node::start(2, super::TCP).await;
-    let contact = cairn_node::network::KeeperContact {
-        transport: keeper.key,
-        addresses: vec![Multiaddr::try_from(keeper.address.clone()).unwrap()],
-    };
-    node.command(NetworkCommand::Keepers(vec![contact])).await;
+    node.command(NetworkCommand::Keepers(vec![as_keeper(&keeper)])).await;
     keeper.connected(node.key).await;
     keeper.command(NetworkCommand::Open { peer: node.key, protocol: Protocol::Sync }).await;
     let (session, ..) = keeper.opened().await;

@@ -102,6 +102,7 @@ impl EventLoop {
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 if self.keepers.is_one(&peer_id) {
                     self.keepers.speaks(&peer_id, info.protocols.contains(&HOP_PROTOCOL_NAME));
+                    self.tell_reachability();
                     return;
                 }
                 let near = discovery::is_loopback(&info.observed_addr);
