@@ -113,20 +113,6 @@ pub(super) const IDENTIFY_EVERY: Duration = Duration::from_secs(60);
 /// How long the end of the connections is waited for when the network stops.
 pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Targets whose log lines carry peer ids and addresses at every level. A subscriber turns off all
-/// that start with one of these.
-pub const QUIET_TARGETS: &[&str] = &[
-    "libp2p",
-    "multistream_select",
-    "yamux",
-    "quinn",
-    "hickory",
-    "netlink",
-    "if_watch",
-    "igd_next",
-    "Swarm",
-];
-
 /// How many sessions there are when one more is asked for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Occupancy {
