@@ -208,8 +208,12 @@ impl EventLoop {
         }
     }
 
-    /// Tells whether a peer is reached through relays only, if that is not what was told.
+    /// Tells whether a peer is reached through relays only, if that is not what was told. Of keepers
+    /// nothing is told.
     pub(super) fn tell_relayed(&mut self, peer: PeerId) {
+        if self.keepers.is_one(&peer) {
+            return;
+        }
         let relayed = self.swarm.behaviour().streams.is_relayed(&peer);
         let before = self.relayed.contains(&peer);
         let now = relayed == Some(true);
@@ -236,13 +240,15 @@ mod tests {
     use cairn_crdt::crypto::signing::SigningKey;
     use cairn_crdt::id::TransportKey;
     use futures::StreamExt as _;
+    use libp2p::core::ConnectedPoint;
     use libp2p::identity::Keypair;
-    use libp2p::swarm::{SwarmEvent, dummy};
+    use libp2p::swarm::behaviour::ConnectionEstablished;
+    use libp2p::swarm::{ConnectionId, FromSwarm, NetworkBehaviour as _, SwarmEvent, dummy};
     use libp2p::{Swarm, SwarmBuilder, noise, tcp, yamux};
     use tokio::sync::mpsc;
     use tokio::time::timeout;
 
-    use super::super::super::NetworkConfig;
+    use super::super::super::{NetworkCommand, NetworkConfig};
     use super::*;
     use crate::config::Way;
 
@@ -272,11 +278,8 @@ mod tests {
         (swarm, KeeperContact { transport, addresses: vec![address] })
     }
 
-    #[tokio::test]
-    async fn in_another_network_keepers_are_called_anew() {
-        let (mut keeper, contact) = keeper().await;
-        let (_commands, commands) = mpsc::channel(1);
-        let (events, _events) = mpsc::channel(1);
+    /// A node whose driver does not hear it, with the driver's ends.
+    fn node() -> (EventLoop, mpsc::Sender<NetworkCommand>, mpsc::Receiver<NetworkEvent>) {
         let config = NetworkConfig {
             key: SigningKey::from_seed(&[1; 32]),
             topic: [9; 32],
@@ -286,7 +289,15 @@ mod tests {
             way: Way::default(),
             jitter: [1; 32],
         };
-        let mut node = EventLoop::new(config, commands, events).unwrap();
+        let (commanding, commands) = mpsc::channel(1);
+        let (events, hearing) = mpsc::channel(1);
+        (EventLoop::new(config, commands, events).unwrap(), commanding, hearing)
+    }
+
+    #[tokio::test]
+    async fn in_another_network_keepers_are_called_anew() {
+        let (mut keeper, contact) = keeper().await;
+        let (mut node, _commanding, _hearing) = node();
         node.keepers(&[contact]);
         let (mut calls, mut moves) = (0, 0);
         let called = async {
@@ -304,5 +315,28 @@ mod tests {
             }
         };
         timeout(Duration::from_secs(60), called).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn of_a_keeper_nothing_is_told_though_it_comes_through_a_relay() {
+        let (_keeper, contact) = keeper().await;
+        let (mut node, _commanding, _hearing) = node();
+        let peer = peer_of(&contact.transport).unwrap();
+        let circuit: Multiaddr =
+            format!("/ip4/192.0.2.1/tcp/1/p2p/{}/p2p-circuit", PeerId::random()).parse().unwrap();
+        let endpoint =
+            ConnectedPoint::Listener { local_addr: circuit.clone(), send_back_addr: circuit };
+        let came = FromSwarm::ConnectionEstablished(ConnectionEstablished {
+            peer_id: peer,
+            connection_id: ConnectionId::new_unchecked(1),
+            endpoint: &endpoint,
+            failed_addresses: &[],
+            other_established: 0,
+        });
+        node.keepers(&[contact]);
+        node.swarm.behaviour_mut().streams.on_swarm_event(came);
+        node.tell_relayed(peer);
+        let told = |event: &NetworkEvent| matches!(event, NetworkEvent::Relayed { .. });
+        assert!(!node.outbox.iter().any(told));
     }
 }
