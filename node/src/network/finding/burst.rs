@@ -10,7 +10,7 @@ use libp2p::identity::Keypair;
 use libp2p::kad::store::MemoryStore;
 use libp2p::kad::{self, GetRecordOk, Mode, ProgressStep, QueryId, QueryResult, Quorum, Record};
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
-use libp2p::{StreamProtocol, Swarm, connection_limits, swarm};
+use libp2p::{Swarm, connection_limits, swarm};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use tokio::time::Instant;
@@ -23,9 +23,7 @@ use super::super::transport::{Paths, peer_of};
 use super::super::{KeeperContact, NetworkError, policy};
 use super::Job;
 use crate::config::Way;
-
-/// What the keepers' table speaks.
-const TABLE: StreamProtocol = StreamProtocol::new("/cairn/kad/1");
+use crate::keeper::TABLE;
 
 #[derive(NetworkBehaviour)]
 struct Client {
