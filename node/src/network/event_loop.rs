@@ -15,7 +15,7 @@ use futures::stream::FuturesUnordered;
 use libp2p::gossipsub::MessageId;
 use libp2p::{Multiaddr, PeerId, Swarm};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::behaviour::Behaviour;
 use super::framing::Report;
@@ -23,7 +23,7 @@ use super::guard::Guard;
 use super::keepers::Keepers;
 use super::nearby::Nearby;
 use super::reachability::Reachability;
-use super::reconnect::Reconnect;
+use super::reconnect::{Reconnect, until};
 use super::sessions::Sessions;
 use super::socks::ProxyHealth;
 use super::swarm::{self, Chance, chance};
@@ -288,12 +288,5 @@ impl EventLoop {
                 () = until(end) => return,
             }
         }
-    }
-}
-
-async fn until(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }
