@@ -50,7 +50,7 @@ impl EventLoop {
                 self.tell_where();
             }
             SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
-                let relay = self.place_closed(listener_id, reason.is_err());
+                let relay = self.keepers.closed(listener_id, reason.is_err(), Instant::now());
                 if let (false, Err(error)) = (relay, reason) {
                     tracing::warn!(kind = %error.kind(), "no longer listening at one address");
                 }

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::FutureExt as _;
-use libp2p::core::transport::ListenerId;
 use libp2p::swarm::DialError;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::{Multiaddr, PeerId};
@@ -77,11 +76,6 @@ impl EventLoop {
                 }
             }
         }
-    }
-
-    /// A listener is gone: whether it was a place at a relay.
-    pub(super) fn place_closed(&mut self, listener: ListenerId, is_failure: bool) -> bool {
-        self.keepers.closed(listener, is_failure, Instant::now())
     }
 
     /// Dials a peer where it may be dialled. Circuits of own keepers are entered through the
