@@ -17,16 +17,23 @@ pub(super) fn read(bytes: &[u8], peer: &PeerId) -> Option<Multiaddr> {
 /// The address without the peer's name at its end; `None` if it names another peer, none can be
 /// reached there, or a name would have to be looked up. Only a relay may stand at a name: it is
 /// entered if it is a keeper of this node's own, which has been looked up or reached already.
-pub(super) fn of_peer(mut address: Multiaddr, peer: &PeerId) -> Option<Multiaddr> {
-    if let Some(Protocol::P2p(named)) = address.iter().last() {
-        if named != *peer {
-            return None;
-        }
-        address.pop();
-    }
+pub(super) fn of_peer(address: Multiaddr, peer: &PeerId) -> Option<Multiaddr> {
+    let address = unnamed(address, peer)?;
     let long = address.as_ref().len() > limits::ADDRESS_BYTES;
     let fit = leads_somewhere(&address) || (is_relayed(&address) && leads_by_name(&address));
     (!long && fit).then_some(address)
+}
+
+/// An address without this peer's name at its end; `None` if it names another.
+fn unnamed(mut address: Multiaddr, peer: &PeerId) -> Option<Multiaddr> {
+    match address.iter().last() {
+        Some(Protocol::P2p(named)) if named != *peer => return None,
+        Some(Protocol::P2p(_)) => {
+            address.pop();
+        }
+        _ => {}
+    }
+    Some(address)
 }
 
 /// Whether these are the address and port of a machine, and perhaps a relay there.
@@ -65,13 +72,8 @@ fn is_port<'a>(mut parts: impl Iterator<Item = Protocol<'a>>) -> bool {
 
 /// The address of a keeper, as an operator wrote it: it may begin with a name. Without the keeper's
 /// own name at its end; `None` if it leads nowhere, or is a circuit.
-pub(super) fn of_keeper(mut address: Multiaddr, keeper: &PeerId) -> Option<Multiaddr> {
-    if let Some(Protocol::P2p(named)) = address.iter().last() {
-        if named != *keeper {
-            return None;
-        }
-        address.pop();
-    }
+pub(super) fn of_keeper(address: Multiaddr, keeper: &PeerId) -> Option<Multiaddr> {
+    let address = unnamed(address, keeper)?;
     let leads = leads_somewhere(&address) || leads_by_name(&address);
     (leads && !is_relayed(&address)).then_some(address)
 }
