@@ -1,5 +1,6 @@
 //! A machine that relays and calls back, as a keeper does, and nothing else.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use cairn_crdt::id::TransportKey;
@@ -29,6 +30,8 @@ pub(crate) struct Relay {
     pub(crate) address: Multiaddr,
     /// Where the peers that it saw called from, and what they said of themselves.
     pub(crate) seen: Arc<Mutex<Vec<identify::Info>>>,
+    /// How often the last connection of a peer has ended.
+    pub(crate) left: Arc<AtomicU32>,
     running: JoinHandle<()>,
 }
 
@@ -62,15 +65,19 @@ impl Relay {
         let address = address.await.unwrap();
         swarm.add_external_address(address.clone());
         let seen: Arc<Mutex<Vec<identify::Info>>> = Arc::default();
-        let keep = Arc::clone(&seen);
+        let left: Arc<AtomicU32> = Arc::default();
+        let (keep, count) = (Arc::clone(&seen), Arc::clone(&left));
         let running = tokio::spawn(async move {
             loop {
-                if let SwarmEvent::Behaviour(MachineEvent::Identify(identify::Event::Received {
-                    info,
-                    ..
-                })) = swarm.select_next_some().await
-                {
-                    keep.lock().unwrap().push(info);
+                match swarm.select_next_some().await {
+                    SwarmEvent::Behaviour(MachineEvent::Identify(identify::Event::Received {
+                        info,
+                        ..
+                    })) => keep.lock().unwrap().push(info),
+                    SwarmEvent::ConnectionClosed { num_established: 0, .. } => {
+                        count.fetch_add(1, Ordering::Relaxed);
+                    }
+                    _ => {}
                 }
             }
         });
@@ -78,7 +85,7 @@ impl Relay {
         let key = key.try_into_ed25519().unwrap();
         let transport = TransportKey::from_bytes(key.to_bytes());
         let contact = KeeperContact { transport, addresses: vec![address.clone()] };
-        Self { contact, peer, address, seen, running }
+        Self { contact, peer, address, seen, left, running }
     }
 
     /// The circuit to whoever has a place here.

@@ -1,11 +1,14 @@
 //! Being reached through keepers, and being seen by nobody else.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use cairn_crdt::replica::input::Protocol;
 use cairn_node::config::{Reach, Way};
 use cairn_node::network::{How, KeeperContact, NetworkCommand, NetworkEvent, Why};
 use libp2p::Multiaddr;
+use tokio::time::{sleep, timeout};
 
 use super::node::Node;
 use super::relay::Relay;
@@ -194,6 +197,13 @@ async fn a_node_that_a_keeper_can_call_back_needs_no_relay() {
         _ => None,
     })
     .await;
+    // The place was given up with its connection: a relay that answers late finds nobody.
+    let ended = async {
+        while relay.left.load(Ordering::Relaxed) == 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), ended).await.unwrap();
 }
 
 #[tokio::test]

@@ -55,7 +55,9 @@ impl EventLoop {
         self.tell_reachability();
     }
 
-    /// Reserves places and gives them up.
+    /// Reserves places, and gives them up when nobody is reached through relays any more. The
+    /// connection goes with a place: libp2p's client of relays panics when a relay answers to the
+    /// renewal of a place whose listener has been removed, and when it answers is for the relay to say.
     pub(super) fn place_orders(&mut self) {
         if self.keepers.count().all == 0 {
             return;
@@ -71,9 +73,11 @@ impl EventLoop {
                         self.keepers.speaks(&peer, false);
                     }
                 },
-                Order::Release(listener) => {
-                    self.swarm.remove_listener(listener);
+                Order::Release(keeper) if self.relayed.is_empty() => {
+                    // An error means that there is no connection.
+                    let _ = self.swarm.disconnect_peer_id(keeper);
                 }
+                Order::Release(_) => {}
             }
         }
     }
