@@ -34,6 +34,8 @@ struct Keeper {
     at: Option<Multiaddr>,
     /// Whether it relays, once it has said so.
     relays: Option<bool>,
+    /// At which addresses it says that it relays, since a place was asked for.
+    says: BTreeSet<Multiaddr>,
     failures: u32,
     place: Place,
 }
@@ -97,6 +99,7 @@ impl Keepers {
                 lot,
                 at: None,
                 relays: None,
+                says: BTreeSet::new(),
                 failures: 0,
                 place: Place::None,
             });
@@ -162,7 +165,28 @@ impl Keepers {
     pub(super) fn asked(&mut self, peer: &PeerId, listener: ListenerId) {
         if let Some(keeper) = self.known.get_mut(peer) {
             keeper.place = Place::Asked(listener);
+            keeper.says.clear();
         }
+    }
+
+    /// A keeper says of another address that it relays there. If it has said so of too many, its
+    /// place is given up, and its name comes back: they are kept for as long as the place is.
+    pub(super) fn says(
+        &mut self,
+        listener: ListenerId,
+        address: Multiaddr,
+        now: Instant,
+    ) -> Option<PeerId> {
+        let (_, keeper) = self.at(listener)?;
+        keeper.says.insert(address);
+        let too_much = keeper.says.len() > policy::PEER_ADDRESSES;
+        too_much.then(|| self.closed(listener, true, now)).flatten()
+    }
+
+    fn at(&mut self, listener: ListenerId) -> Option<(PeerId, &mut Keeper)> {
+        let own = |keeper: &Keeper| matches!(keeper.place, Place::Asked(at) | Place::Held(at) if at == listener);
+        let found = self.known.iter_mut().find(|(_, keeper)| own(keeper));
+        found.map(|(peer, keeper)| (*peer, keeper))
     }
 
     /// A keeper has granted a place.
@@ -174,18 +198,23 @@ impl Keepers {
         }
     }
 
-    /// A place is no longer, or was refused. Whether it was one of a keeper.
-    pub(super) fn closed(&mut self, listener: ListenerId, is_failure: bool, now: Instant) -> bool {
-        let own = |keeper: &&mut Keeper| matches!(keeper.place, Place::Asked(at) | Place::Held(at) if at == listener);
-        let Some(keeper) = self.known.values_mut().find(own) else { return false };
+    /// A place is no longer, or was refused. Whose it was, if it was one of a keeper.
+    pub(super) fn closed(
+        &mut self,
+        listener: ListenerId,
+        is_failure: bool,
+        now: Instant,
+    ) -> Option<PeerId> {
+        let random = self.chance.next_u32();
+        let (peer, keeper) = self.at(listener)?;
         if is_failure {
-            let pause = reconnect::pause(keeper.failures, self.chance.next_u32());
+            let pause = reconnect::pause(keeper.failures, random);
             keeper.failures = keeper.failures.saturating_add(1);
             keeper.place = Place::Resting(now.checked_add(pause).unwrap_or(now));
         } else {
             keeper.place = Place::None;
         }
-        true
+        Some(peer)
     }
 
     /// When [`Self::orders`] may say something else, if nothing happens before.
@@ -286,8 +315,8 @@ mod tests {
         let mut now = Instant::now();
         let asked = ask(&mut keepers, now);
         let (refusing, listener) = asked[0];
-        assert!(keepers.closed(listener, true, now));
-        assert!(!keepers.closed(listener, true, now), "once is enough");
+        assert_eq!(keepers.closed(listener, true, now), Some(refusing));
+        assert_eq!(keepers.closed(listener, true, now), None, "once is enough");
         let next = ask(&mut keepers, now);
         assert!(next.len() == 1 && next[0].0 != refusing && next[0].0 != asked[1].0);
         let mut before = Instant::now() - Instant::now();
@@ -333,6 +362,24 @@ mod tests {
         assert_eq!((keepers.count().connected, keepers.count().refusing), (2, 2));
         keepers.lost(&peers[0]);
         assert_eq!((keepers.count().connected, keepers.count().refusing), (1, 1));
+    }
+
+    #[test]
+    fn a_keeper_that_relays_at_too_many_addresses_loses_its_place_and_no_other_does() {
+        let (mut keepers, _) = keepers(2);
+        let now = Instant::now();
+        let asked = ask(&mut keepers, now);
+        let [(honest, first), (talking, second)] = asked[..] else { panic!("two are asked") };
+        let at = |port: usize| format!("/ip4/192.0.2.1/tcp/{port}").parse().unwrap();
+        for _ in 0..100 {
+            assert_eq!(keepers.says(first, at(1), now), None, "the same again");
+        }
+        for port in 1..=policy::PEER_ADDRESSES {
+            assert_eq!(keepers.says(second, at(port), now), None);
+        }
+        assert_eq!(keepers.says(second, at(1000), now), Some(talking));
+        assert_eq!(keepers.count().refusing, 1);
+        assert!(keepers.closed(second, false, now).is_none() && keepers.is_one(&honest));
     }
 
     #[test]

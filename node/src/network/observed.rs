@@ -10,12 +10,14 @@ use std::task::{Context, Poll};
 
 use libp2p::core::transport::PortUse;
 use libp2p::core::{Endpoint, Multiaddr};
+use libp2p::swarm::behaviour::{ExpiredListenAddr, NewListenAddr};
 use libp2p::swarm::{
     ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
     THandlerOutEvent, ToSwarm,
 };
 use libp2p::{PeerId, identify};
 
+use super::discovery::is_relayed;
 use super::policy;
 
 /// Identify, with ears for keepers only.
@@ -84,7 +86,14 @@ impl NetworkBehaviour for Observed {
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
-        self.inner.on_swarm_event(event);
+        match event {
+            // What a relay says of where it is would be told to everyone as this node's own address,
+            // and leave no room for those that are.
+            FromSwarm::NewListenAddr(NewListenAddr { addr, .. })
+            | FromSwarm::ExpiredListenAddr(ExpiredListenAddr { addr, .. })
+                if is_relayed(addr) => {}
+            event => self.inner.on_swarm_event(event),
+        }
     }
 
     fn on_connection_handler_event(

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use cairn_crdt::id::TransportKey;
 use cairn_node::network::KeeperContact;
@@ -12,7 +13,7 @@ use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, identify, relay};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{SAFETY, swarm};
 
@@ -31,7 +32,7 @@ pub(crate) struct Relay {
     /// Where the peers that it saw called from, and what they said of themselves.
     pub(crate) seen: Arc<Mutex<Vec<identify::Info>>>,
     /// How often the last connection of a peer has ended.
-    pub(crate) left: Arc<AtomicU32>,
+    left: Arc<AtomicU32>,
     running: JoinHandle<()>,
 }
 
@@ -43,6 +44,11 @@ impl Relay {
 
     /// One with room for so many places, that calls back or not.
     pub(crate) async fn start_calling(places: usize, calls_back: bool) -> Self {
+        Self::start_saying(places, calls_back, &[]).await
+    }
+
+    /// The same; it says that it is at these addresses, too.
+    pub(crate) async fn start_saying(places: usize, calls_back: bool, says: &[Multiaddr]) -> Self {
         let config = relay::Config {
             max_reservations: places,
             max_circuit_bytes: 0,
@@ -63,7 +69,9 @@ impl Relay {
             }
         });
         let address = address.await.unwrap();
-        swarm.add_external_address(address.clone());
+        for address in says.iter().chain([&address]) {
+            swarm.add_external_address(address.clone());
+        }
         let seen: Arc<Mutex<Vec<identify::Info>>> = Arc::default();
         let left: Arc<AtomicU32> = Arc::default();
         let (keep, count) = (Arc::clone(&seen), Arc::clone(&left));
@@ -91,6 +99,29 @@ impl Relay {
     /// The circuit to whoever has a place here.
     pub(crate) fn circuit(&self) -> Multiaddr {
         self.address.clone().with(Protocol::P2p(self.peer)).with(Protocol::P2pCircuit)
+    }
+
+    /// The addresses that the first peer which it saw said of itself.
+    pub(crate) async fn told(&self) -> Vec<Multiaddr> {
+        let told = async {
+            loop {
+                if let Some(info) = self.seen.lock().unwrap().first() {
+                    break info.listen_addrs.clone();
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(SAFETY, told).await.unwrap()
+    }
+
+    /// Waits until the last connection of some peer has ended.
+    pub(crate) async fn until_left(&self) {
+        let left = async {
+            while self.left.load(Ordering::Relaxed) == 0 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(SAFETY, left).await.unwrap();
     }
 
     /// Stops it, as a machine that is switched off.

@@ -1,14 +1,11 @@
 //! Being reached through keepers, and being seen by nobody else.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use cairn_crdt::replica::input::Protocol;
 use cairn_node::config::{Reach, Way};
 use cairn_node::network::{How, KeeperContact, NetworkCommand, NetworkEvent, Why};
 use libp2p::Multiaddr;
-use tokio::time::{sleep, timeout};
 
 use super::node::Node;
 use super::relay::Relay;
@@ -198,12 +195,26 @@ async fn a_node_that_a_keeper_can_call_back_needs_no_relay() {
     })
     .await;
     // The place was given up with its connection: a relay that answers late finds nobody.
-    let ended = async {
-        while relay.left.load(Ordering::Relaxed) == 0 {
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(Duration::from_secs(20), ended).await.unwrap();
+    relay.until_left().await;
+}
+
+#[tokio::test]
+async fn what_a_keeper_says_of_where_it_is_is_told_to_nobody_and_not_kept_without_end() {
+    let at = |port: usize| -> Multiaddr { format!("/ip4/203.0.113.9/tcp/{port}").parse().unwrap() };
+    let (lying, other) = (Relay::start_saying(8, false, &[at(1)]).await, Relay::start(8).await);
+    let mut node = Node::start(1, super::TCP).await;
+    node.command(NetworkCommand::Keepers(vec![lying.contact.clone()])).await;
+    circuits(&mut node).await;
+    let contacts = vec![lying.contact.clone(), other.contact.clone()];
+    node.command(NetworkCommand::Keepers(contacts)).await;
+    let told = other.told().await;
+    let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+    assert!(told.iter().any(|at| at.starts_with(&lying.circuit().to_string())), "{told:?}");
+    assert!(!told.iter().any(|at| at.contains("203.0.113.9")), "{told:?}");
+    let many: Vec<Multiaddr> = (1..=20).map(at).collect();
+    let talking = Relay::start_saying(8, false, &many).await;
+    node.command(NetworkCommand::Keepers(vec![talking.contact.clone()])).await;
+    talking.until_left().await;
 }
 
 #[tokio::test]

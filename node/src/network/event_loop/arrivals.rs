@@ -10,6 +10,7 @@ use libp2p::{Multiaddr, PeerId, identify, mdns, ping, upnp};
 use tokio::time::Instant;
 
 use super::super::behaviour::BehaviourEvent;
+use super::super::discovery::is_relayed;
 use super::super::streams::StreamEvent;
 use super::super::transport::key_of;
 use super::super::{NetworkEvent, discovery, policy};
@@ -38,20 +39,27 @@ impl EventLoop {
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
                 self.not_reached(peer, &error);
             }
+            SwarmEvent::NewListenAddr { listener_id, address } if is_relayed(&address) => {
+                // Where this node is reached through a keeper is told by where it found the keeper.
+                if let Some(keeper) = self.keepers.says(listener_id, address, Instant::now()) {
+                    // An error means that there is no connection.
+                    let _ = self.swarm.disconnect_peer_id(keeper);
+                }
+            }
             SwarmEvent::NewListenAddr { address, .. } => {
                 self.listening.insert(address);
                 self.tell_where();
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => {
                 self.listening.remove(&address);
-                if !discovery::is_relayed(&address) {
+                if !is_relayed(&address) {
                     self.moved();
                 }
                 self.tell_where();
             }
             SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
-                let relay = self.keepers.closed(listener_id, reason.is_err(), Instant::now());
-                if let (false, Err(error)) = (relay, reason) {
+                let keeper = self.keepers.closed(listener_id, reason.is_err(), Instant::now());
+                if let (None, Err(error)) = (keeper, reason) {
                     tracing::warn!(kind = %error.kind(), "no longer listening at one address");
                 }
                 for address in addresses {
