@@ -22,8 +22,8 @@ enum Place {
     None,
     /// Asked for.
     Asked(ListenerId),
-    /// Reserved.
-    Held(ListenerId),
+    /// Reserved, since then.
+    Held(ListenerId, Instant),
     /// Refused, or lost: not asked again before then.
     Resting(Instant),
 }
@@ -38,6 +38,18 @@ struct Keeper {
     says: BTreeSet<Multiaddr>,
     failures: u32,
     place: Place,
+}
+
+impl Keeper {
+    /// A place that was held for a while was a success: the pauses start anew. One that is granted
+    /// and taken back at once is none.
+    fn was_held(&mut self, now: Instant) {
+        if let Place::Held(_, since) = self.place
+            && now.duration_since(since) >= policy::STEADY
+        {
+            self.failures = 0;
+        }
+    }
 }
 
 /// What to do about a place at a relay.
@@ -118,8 +130,9 @@ impl Keepers {
     }
 
     /// The last connection to a keeper is gone, and its place with it.
-    pub(super) fn lost(&mut self, peer: &PeerId) {
+    pub(super) fn lost(&mut self, peer: &PeerId, now: Instant) {
         if let Some(keeper) = self.known.get_mut(peer) {
+            keeper.was_held(now);
             (keeper.at, keeper.relays) = (None, None);
             if !matches!(keeper.place, Place::Resting(_)) {
                 keeper.place = Place::None;
@@ -138,10 +151,10 @@ impl Keepers {
     pub(super) fn orders(&self, is_needed: bool, now: Instant) -> Vec<Order> {
         if !is_needed {
             // One that is only asked for is given up once it is there.
-            let held = self.known.iter().filter(|(_, k)| matches!(k.place, Place::Held(_)));
+            let held = self.known.iter().filter(|(_, k)| matches!(k.place, Place::Held(..)));
             return held.map(|(peer, _)| Order::Release(*peer)).collect();
         }
-        let busy = |keeper: &&Keeper| matches!(keeper.place, Place::Asked(_) | Place::Held(_));
+        let busy = |keeper: &&Keeper| matches!(keeper.place, Place::Asked(_) | Place::Held(..));
         let wanted = policy::RESERVATIONS.saturating_sub(self.known.values().filter(busy).count());
         let mut ready: Vec<(&PeerId, &Keeper)> = self
             .known
@@ -149,7 +162,7 @@ impl Keepers {
             .filter(|(_, keeper)| match keeper.place {
                 Place::None => true,
                 Place::Resting(until) => until <= now,
-                Place::Asked(_) | Place::Held(_) => false,
+                Place::Asked(_) | Place::Held(..) => false,
             })
             .filter(|(_, keeper)| keeper.relays == Some(true))
             .collect();
@@ -184,17 +197,17 @@ impl Keepers {
     }
 
     fn at(&mut self, listener: ListenerId) -> Option<(PeerId, &mut Keeper)> {
-        let own = |keeper: &Keeper| matches!(keeper.place, Place::Asked(at) | Place::Held(at) if at == listener);
+        let own = |keeper: &Keeper| matches!(keeper.place, Place::Asked(at) | Place::Held(at, _) if at == listener);
         let found = self.known.iter_mut().find(|(_, keeper)| own(keeper));
         found.map(|(peer, keeper)| (*peer, keeper))
     }
 
     /// A keeper has granted a place.
-    pub(super) fn granted(&mut self, peer: &PeerId) {
+    pub(super) fn granted(&mut self, peer: &PeerId, now: Instant) {
         if let Some(keeper) = self.known.get_mut(peer)
             && let Place::Asked(listener) = keeper.place
         {
-            (keeper.place, keeper.failures) = (Place::Held(listener), 0);
+            keeper.place = Place::Held(listener, now);
         }
     }
 
@@ -207,6 +220,7 @@ impl Keepers {
     ) -> Option<PeerId> {
         let random = self.chance.next_u32();
         let (peer, keeper) = self.at(listener)?;
+        keeper.was_held(now);
         if is_failure {
             let pause = reconnect::pause(keeper.failures, random);
             keeper.failures = keeper.failures.saturating_add(1);
@@ -230,7 +244,7 @@ impl Keepers {
 
     /// Where this node can be called through its keepers.
     pub(super) fn circuits(&self) -> BTreeSet<Multiaddr> {
-        let held = self.known.iter().filter(|(_, k)| matches!(k.place, Place::Held(_)));
+        let held = self.known.iter().filter(|(_, k)| matches!(k.place, Place::Held(..)));
         held.filter_map(|(peer, _)| self.circuit(peer)).collect()
     }
 
@@ -248,7 +262,7 @@ impl Keepers {
             count.connected = count.connected.saturating_add(1);
             let is = |yes: bool| usize::from(yes);
             let refuses = keeper.relays == Some(false) || matches!(keeper.place, Place::Resting(_));
-            count.held = count.held.saturating_add(is(matches!(keeper.place, Place::Held(_))));
+            count.held = count.held.saturating_add(is(matches!(keeper.place, Place::Held(..))));
             count.refusing = count.refusing.saturating_add(is(refuses));
         }
         count
@@ -256,135 +270,4 @@ impl Keepers {
 }
 
 #[cfg(test)]
-mod tests {
-    use rand_core::SeedableRng as _;
-
-    use super::*;
-
-    fn keepers(many: usize) -> (Keepers, Vec<PeerId>) {
-        let mut keepers = Keepers::new(ChaCha20Rng::from_seed([1; 32]));
-        let peers: BTreeSet<PeerId> = (0..many).map(|_| PeerId::random()).collect();
-        keepers.set(peers.clone());
-        for peer in &peers {
-            keepers.connected(peer, format!("/ip4/192.0.2.1/tcp/1/p2p/{peer}").parse().unwrap());
-            keepers.speaks(peer, true);
-        }
-        (keepers, peers.into_iter().collect())
-    }
-
-    fn ask(keepers: &mut Keepers, now: Instant) -> Vec<(PeerId, ListenerId)> {
-        let listens = keepers.orders(true, now).into_iter().map(|order| match order {
-            Order::Listen(peer, _) => (peer, ListenerId::next()),
-            Order::Release(_) => panic!("nothing is to be given up"),
-        });
-        let listens: Vec<_> = listens.collect();
-        for (peer, listener) in &listens {
-            keepers.asked(peer, *listener);
-        }
-        listens
-    }
-
-    #[test]
-    fn two_places_are_reserved_and_given_up_when_none_is_needed() {
-        let (mut keepers, _) = keepers(4);
-        let now = Instant::now();
-        let asked = ask(&mut keepers, now);
-        assert_eq!(asked.len(), policy::RESERVATIONS);
-        assert!(keepers.orders(true, now).is_empty() && keepers.circuits().is_empty());
-        assert!(keepers.orders(false, now).is_empty(), "what is only asked for is waited for");
-        for (peer, _) in &asked {
-            keepers.granted(peer);
-        }
-        let circuits = keepers.circuits();
-        assert_eq!(circuits.len(), 2);
-        assert!(
-            asked.iter().all(|(peer, _)| circuits.contains(
-                &format!("/ip4/192.0.2.1/tcp/1/p2p/{peer}/p2p-circuit").parse().unwrap()
-            ))
-        );
-        let released = asked.iter().map(|(peer, _)| Order::Release(*peer));
-        assert_eq!(
-            keepers.orders(false, now),
-            released.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()
-        );
-    }
-
-    #[test]
-    fn who_refuses_rests_longer_each_time_and_the_next_is_asked() {
-        let (mut keepers, _) = keepers(3);
-        let mut now = Instant::now();
-        let asked = ask(&mut keepers, now);
-        let (refusing, listener) = asked[0];
-        assert_eq!(keepers.closed(listener, true, now), Some(refusing));
-        assert_eq!(keepers.closed(listener, true, now), None, "once is enough");
-        let next = ask(&mut keepers, now);
-        assert!(next.len() == 1 && next[0].0 != refusing && next[0].0 != asked[1].0);
-        let mut before = Instant::now() - Instant::now();
-        for _ in 0..6 {
-            keepers.closed(next[0].1, true, now);
-            let until = keepers.wake(now).unwrap();
-            now = until.max(now + before * 3);
-            let again = ask(&mut keepers, now);
-            for (_, listener) in again {
-                keepers.closed(listener, true, now);
-            }
-            before = keepers.wake(now).unwrap() - now;
-        }
-        assert!(before > policy::FIRST_PAUSE);
-    }
-
-    #[test]
-    fn a_keeper_that_vanished_has_no_place_and_one_that_does_not_relay_is_not_asked() {
-        let (mut keepers, peers) = keepers(2);
-        let now = Instant::now();
-        let asked = ask(&mut keepers, now);
-        keepers.granted(&asked[0].0);
-        keepers.lost(&asked[0].0);
-        assert!(keepers.circuits().is_empty());
-        assert_eq!(keepers.count().connected, 1);
-        assert!(keepers.orders(true, now).is_empty(), "it must be connected first");
-        keepers.connected(&asked[0].0, "/ip4/192.0.2.1/tcp/1".parse().unwrap());
-        assert!(keepers.orders(true, now).is_empty(), "and say that it relays");
-        keepers.speaks(&asked[0].0, true);
-        assert_eq!(keepers.orders(true, now).len(), 1);
-        assert_eq!(keepers.set(BTreeSet::from([peers[0]])), [peers[1]]);
-    }
-
-    #[test]
-    fn a_keeper_that_does_not_relay_is_not_being_found_out() {
-        let (mut keepers, peers) = keepers(2);
-        keepers.lost(&peers[0]);
-        keepers.connected(&peers[0], "/ip4/192.0.2.1/tcp/1".parse().unwrap());
-        assert_eq!((keepers.count().connected, keepers.count().refusing), (2, 0));
-        for peer in &peers {
-            keepers.speaks(peer, false);
-        }
-        assert_eq!((keepers.count().connected, keepers.count().refusing), (2, 2));
-        keepers.lost(&peers[0]);
-        assert_eq!((keepers.count().connected, keepers.count().refusing), (1, 1));
-    }
-
-    #[test]
-    fn a_keeper_that_relays_at_too_many_addresses_loses_its_place_and_no_other_does() {
-        let (mut keepers, _) = keepers(2);
-        let now = Instant::now();
-        let asked = ask(&mut keepers, now);
-        let [(honest, first), (talking, second)] = asked[..] else { panic!("two are asked") };
-        let at = |port: usize| format!("/ip4/192.0.2.1/tcp/{port}").parse().unwrap();
-        for _ in 0..100 {
-            assert_eq!(keepers.says(first, at(1), now), None, "the same again");
-        }
-        for port in 1..=policy::PEER_ADDRESSES {
-            assert_eq!(keepers.says(second, at(port), now), None);
-        }
-        assert_eq!(keepers.says(second, at(1000), now), Some(talking));
-        assert_eq!(keepers.count().refusing, 1);
-        assert!(keepers.closed(second, false, now).is_none() && keepers.is_one(&honest));
-    }
-
-    #[test]
-    fn the_keepers_are_bounded() {
-        let (keepers, _) = keepers(policy::KEEPERS * 3);
-        assert_eq!(keepers.count().all, policy::KEEPERS);
-    }
-}
+mod tests;

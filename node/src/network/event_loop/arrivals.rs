@@ -29,7 +29,7 @@ impl EventLoop {
                 self.relayed.remove(&peer_id);
                 self.upgrades.end(&peer_id);
                 if self.keepers.is_one(&peer_id) {
-                    self.keepers.lost(&peer_id);
+                    self.keepers.lost(&peer_id, Instant::now());
                     self.tell_where();
                 } else {
                     self.outbox.extend(key_of(&peer_id).map(NetworkEvent::Disconnected));
@@ -128,7 +128,7 @@ impl EventLoop {
                 relay_peer_id,
                 ..
             }) => {
-                self.keepers.granted(&relay_peer_id);
+                self.keepers.granted(&relay_peer_id, Instant::now());
                 self.tell_where();
             }
             BehaviourEvent::Probing(probed) => {
