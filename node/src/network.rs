@@ -44,6 +44,7 @@ mod sessions;
 mod socks;
 mod streams;
 mod swarm;
+mod telling;
 pub(crate) mod transport;
 mod upgrade;
 
@@ -145,7 +146,7 @@ pub struct KeeperContact {
 #[derive(Debug)]
 pub enum NetworkEvent {
     /// Where others may reach this node now: every listening and confirmed address, as binary
-    /// multiaddrs without the peer id.
+    /// multiaddrs without the peer id. Not said more often than a few times in an hour.
     Listening(Vec<Vec<u8>>),
     /// A peer's first connection is up.
     Connected(TransportKey),

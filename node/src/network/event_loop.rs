@@ -27,6 +27,7 @@ use super::reconnect::{Reconnect, until};
 use super::sessions::Sessions;
 use super::socks::ProxyHealth;
 use super::swarm::{self, Chance, chance};
+use super::telling::Telling;
 use super::transport::peer_of;
 use super::upgrade::Upgrades;
 use super::{NetworkCommand, NetworkConfig, NetworkError, NetworkEvent, discovery, policy};
@@ -59,6 +60,7 @@ pub(super) struct EventLoop {
     relayed: BTreeSet<PeerId>,
     upgrades: Upgrades,
     told_where: Option<BTreeSet<Multiaddr>>,
+    telling: Telling,
     told_reachability: Option<Reachability>,
     verdicts: BTreeMap<GossipToken, (MessageId, PeerId)>,
     next_token: u64,
@@ -99,6 +101,7 @@ impl EventLoop {
             relayed: BTreeSet::new(),
             upgrades: Upgrades::new(chance(config.jitter, Chance::Upgrades)),
             told_where: None,
+            telling: Telling::new(Instant::now()),
             told_reachability: None,
             verdicts: BTreeMap::new(),
             next_token: 0,
@@ -114,8 +117,12 @@ impl EventLoop {
 
     async fn step(&mut self) -> Next {
         let keeps_up = self.outbox.len() < policy::EVENTS_WAITING;
-        let wakes =
-            [self.reconnect.wake(), self.keepers.wake(Instant::now()), self.upgrades.wake()];
+        let wakes = [
+            self.reconnect.wake(),
+            self.keepers.wake(Instant::now()),
+            self.upgrades.wake(),
+            self.telling.wake(),
+        ];
         let wake = wakes.into_iter().flatten().min();
         let events = self.events.clone();
         tokio::select! {
@@ -140,6 +147,7 @@ impl EventLoop {
         self.place_orders();
         self.dial_who_is_due();
         self.upgrade_who_is_due();
+        self.tell_what_is_due();
         Next::Continue
     }
 

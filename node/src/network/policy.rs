@@ -63,6 +63,12 @@ pub(super) const KEEPERS: usize = 8;
 pub(super) const RESERVATIONS: usize = 2;
 /// Addresses of this node's own, seen by one keeper in one network, that are believed and tried.
 pub(super) const OWN_ADDRESSES: usize = 32;
+/// How long addresses that come one after the other are waited for before they are told.
+pub(super) const SETTLE: Duration = Duration::from_millis(100);
+/// Changes of this node's own addresses that are told one after the other.
+pub(super) const TELLINGS: usize = 16;
+/// How long until one more may be told.
+pub(super) const TELL_AGAIN: Duration = Duration::from_secs(600);
 /// Own addresses that keepers are asked to call back at one time.
 pub(super) const PROBES: usize = 4;
 /// Between two times that keepers are asked to call back at addresses not tried yet.

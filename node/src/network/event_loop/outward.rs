@@ -166,19 +166,31 @@ impl EventLoop {
         }
     }
 
-    /// Tells where others may reach this node: of circuits only those of its own keepers, by the
-    /// addresses at which it found them.
+    /// Tells, as soon as it may, where others may reach this node, if that is not what was told.
     pub(super) fn tell_where(&mut self) {
-        let own = self.listening.iter().chain(self.swarm.external_addresses());
-        let mut addresses: BTreeSet<Multiaddr> =
-            own.filter(|address| !is_relayed(address)).cloned().collect();
-        addresses.extend(self.keepers.circuits());
-        if self.told_where.as_ref() != Some(&addresses) {
+        let is_news = self.told_where.as_ref() != Some(&self.own_addresses());
+        self.telling.set(is_news, Instant::now());
+        self.tell_reachability();
+    }
+
+    /// Tells what has waited until it may be told.
+    pub(super) fn tell_what_is_due(&mut self) {
+        if self.telling.is_due(Instant::now()) {
+            let addresses = self.own_addresses();
             let told = addresses.iter().map(Multiaddr::to_vec).collect();
             self.told_where = Some(addresses);
             self.outbox.push_back(NetworkEvent::Listening(told));
         }
-        self.tell_reachability();
+    }
+
+    /// Where others may reach this node: of circuits only those of its own keepers, by the addresses
+    /// at which it found them.
+    fn own_addresses(&self) -> BTreeSet<Multiaddr> {
+        let own = self.listening.iter().chain(self.swarm.external_addresses());
+        let mut addresses: BTreeSet<Multiaddr> =
+            own.filter(|address| !is_relayed(address)).cloned().collect();
+        addresses.extend(self.keepers.circuits());
+        addresses
     }
 
     fn facts(&self) -> Facts {
