@@ -127,6 +127,11 @@ pub(super) fn is_outside(address: &Multiaddr) -> bool {
     }
 }
 
+/// Whether two addresses are of one machine, or of one router.
+pub(super) fn is_same_host(one: &Multiaddr, other: &Multiaddr) -> bool {
+    one.iter().next() == other.iter().next()
+}
+
 /// Whether somebody who calls from an address comes from another network than this node, which
 /// listens at these: not whoever calls from the same link, where every IPv6 address looks as if it
 /// could be called from anywhere.

@@ -4,6 +4,8 @@
 
 mod arrivals;
 mod outward;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -78,6 +78,7 @@ impl EventLoop {
         if let ConnectedPoint::Listener { send_back_addr, .. } = endpoint
             && !endpoint.is_relayed()
             && discovery::comes_from_outside(send_back_addr, &self.listening)
+            && !self.was_let_in(&peer, send_back_addr)
         {
             self.was_called = true;
         }

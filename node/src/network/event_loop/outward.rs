@@ -9,7 +9,7 @@ use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::{Multiaddr, PeerId};
 use tokio::time::Instant;
 
-use super::super::discovery::{is_loopback, is_relayed, of_keeper, relay_of};
+use super::super::discovery::{is_loopback, is_relayed, is_same_host, of_keeper, relay_of};
 use super::super::keepers::Order;
 use super::super::names::{is_name, look_up};
 use super::super::reachability::Facts;
@@ -166,6 +166,14 @@ impl EventLoop {
         }
     }
 
+    /// Whether a router may have let somebody in only because this node calls there: a member whom it
+    /// seeks, a keeper, or who comes through a hole that was punched from a relay. To take that for a
+    /// sign that anybody can call would be to give up the places at relays.
+    pub(super) fn was_let_in(&self, peer: &PeerId, from: &Multiaddr) -> bool {
+        let called = || self.reconnect.addresses(peer).iter().any(|at| is_same_host(at, from));
+        self.keepers.is_one(peer) || self.relayed.contains(peer) || called()
+    }
+
     /// Tells, as soon as it may, where others may reach this node, if that is not what was told.
     pub(super) fn tell_where(&mut self) {
         let is_news = self.told_where.as_ref() != Some(&self.own_addresses());
@@ -240,113 +248,5 @@ impl EventLoop {
         if let (Some(key), Some(relayed)) = (key_of(&peer), relayed) {
             self.outbox.push_back(NetworkEvent::Relayed { peer: key, relayed });
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use cairn_crdt::crypto::signing::SigningKey;
-    use cairn_crdt::id::TransportKey;
-    use futures::StreamExt as _;
-    use libp2p::core::ConnectedPoint;
-    use libp2p::identity::Keypair;
-    use libp2p::swarm::behaviour::ConnectionEstablished;
-    use libp2p::swarm::{ConnectionId, FromSwarm, NetworkBehaviour as _, SwarmEvent, dummy};
-    use libp2p::{Swarm, SwarmBuilder, noise, tcp, yamux};
-    use tokio::sync::mpsc;
-    use tokio::time::timeout;
-
-    use super::super::super::{NetworkCommand, NetworkConfig};
-    use super::*;
-    use crate::config::Way;
-
-    const HERE: &str = "/ip4/127.0.0.1/tcp/0";
-
-    /// A machine that keeps nothing, but is called as a keeper is.
-    async fn keeper() -> (Swarm<dummy::Behaviour>, KeeperContact) {
-        let key = Keypair::generate_ed25519();
-        let public = key.public().try_into_ed25519().unwrap().to_bytes();
-        let mut swarm = SwarmBuilder::with_existing_identity(key)
-            .with_tokio()
-            .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
-            .unwrap()
-            .with_behaviour(|_| dummy::Behaviour)
-            .unwrap()
-            .with_swarm_config(|config| {
-                config.with_idle_connection_timeout(Duration::from_secs(600))
-            })
-            .build();
-        swarm.listen_on(HERE.parse().unwrap()).unwrap();
-        let address = loop {
-            if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
-                break address;
-            }
-        };
-        let transport = TransportKey::from_bytes(public);
-        (swarm, KeeperContact { transport, addresses: vec![address] })
-    }
-
-    /// A node whose driver does not hear it, with the driver's ends.
-    fn node() -> (EventLoop, mpsc::Sender<NetworkCommand>, mpsc::Receiver<NetworkEvent>) {
-        let config = NetworkConfig {
-            key: SigningKey::from_seed(&[1; 32]),
-            topic: [9; 32],
-            listen: vec![HERE.parse().unwrap()],
-            mdns: false,
-            upnp: false,
-            way: Way::default(),
-            jitter: [1; 32],
-        };
-        let (commanding, commands) = mpsc::channel(1);
-        let (events, hearing) = mpsc::channel(1);
-        (EventLoop::new(config, commands, events).unwrap(), commanding, hearing)
-    }
-
-    #[tokio::test]
-    async fn in_another_network_keepers_are_called_anew() {
-        let (mut keeper, contact) = keeper().await;
-        let (mut node, _commanding, _hearing) = node();
-        node.keepers(&[contact]);
-        let (mut calls, mut moves) = (0, 0);
-        let called = async {
-            while calls < 2 {
-                tokio::select! {
-                    _ = node.step() => {}
-                    event = keeper.select_next_some() => {
-                        calls += u32::from(matches!(event, SwarmEvent::ConnectionEstablished { .. }));
-                    }
-                }
-                if moves == 0 && node.keepers.count().connected == 1 {
-                    node.moved();
-                    moves += 1;
-                }
-            }
-        };
-        timeout(Duration::from_secs(60), called).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn of_a_keeper_nothing_is_told_though_it_comes_through_a_relay() {
-        let (_keeper, contact) = keeper().await;
-        let (mut node, _commanding, _hearing) = node();
-        let peer = peer_of(&contact.transport).unwrap();
-        let circuit: Multiaddr =
-            format!("/ip4/192.0.2.1/tcp/1/p2p/{}/p2p-circuit", PeerId::random()).parse().unwrap();
-        let endpoint =
-            ConnectedPoint::Listener { local_addr: circuit.clone(), send_back_addr: circuit };
-        let came = FromSwarm::ConnectionEstablished(ConnectionEstablished {
-            peer_id: peer,
-            connection_id: ConnectionId::new_unchecked(1),
-            endpoint: &endpoint,
-            failed_addresses: &[],
-            other_established: 0,
-        });
-        node.keepers(&[contact]);
-        node.swarm.behaviour_mut().streams.on_swarm_event(came);
-        node.tell_relayed(peer);
-        let told = |event: &NetworkEvent| matches!(event, NetworkEvent::Relayed { .. });
-        assert!(!node.outbox.iter().any(told));
     }
 }

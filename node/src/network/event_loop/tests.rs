@@ -1,0 +1,116 @@
+//! One persona's network from inside: what cannot be brought about, or seen, from outside.
+
+use std::time::Duration;
+
+use cairn_crdt::crypto::signing::SigningKey;
+use libp2p::core::ConnectedPoint;
+use libp2p::identity::Keypair;
+use libp2p::swarm::behaviour::ConnectionEstablished;
+use libp2p::swarm::{ConnectionId, FromSwarm, NetworkBehaviour as _, SwarmEvent, dummy};
+use libp2p::{SwarmBuilder, noise, tcp, yamux};
+use tokio::time::timeout;
+
+use super::super::KeeperContact;
+use super::*;
+
+const HERE: &str = "/ip4/127.0.0.1/tcp/0";
+
+/// A machine that keeps nothing, but is called as a keeper is.
+async fn keeper() -> (Swarm<dummy::Behaviour>, KeeperContact) {
+    let key = Keypair::generate_ed25519();
+    let public = key.public().try_into_ed25519().unwrap().to_bytes();
+    let mut swarm = SwarmBuilder::with_existing_identity(key)
+        .with_tokio()
+        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
+        .unwrap()
+        .with_behaviour(|_| dummy::Behaviour)
+        .unwrap()
+        .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(600)))
+        .build();
+    swarm.listen_on(HERE.parse().unwrap()).unwrap();
+    let address = loop {
+        if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
+            break address;
+        }
+    };
+    let transport = TransportKey::from_bytes(public);
+    (swarm, KeeperContact { transport, addresses: vec![address] })
+}
+
+/// A node whose driver does not hear it, with the driver's ends.
+fn node() -> (EventLoop, mpsc::Sender<NetworkCommand>, mpsc::Receiver<NetworkEvent>) {
+    let config = NetworkConfig {
+        key: SigningKey::from_seed(&[1; 32]),
+        topic: [9; 32],
+        listen: vec![HERE.parse().unwrap()],
+        mdns: false,
+        upnp: false,
+        way: Way::default(),
+        jitter: [1; 32],
+    };
+    let (commanding, commands) = mpsc::channel(1);
+    let (events, hearing) = mpsc::channel(1);
+    (EventLoop::new(config, commands, events).unwrap(), commanding, hearing)
+}
+
+#[tokio::test]
+async fn in_another_network_keepers_are_called_anew() {
+    let (mut keeper, contact) = keeper().await;
+    let (mut node, _commanding, _hearing) = node();
+    node.keepers(&[contact]);
+    let (mut calls, mut moves) = (0, 0);
+    let called = async {
+        while calls < 2 {
+            tokio::select! {
+                _ = node.step() => {}
+                event = keeper.select_next_some() => {
+                    calls += u32::from(matches!(event, SwarmEvent::ConnectionEstablished { .. }));
+                }
+            }
+            if moves == 0 && node.keepers.count().connected == 1 {
+                node.moved();
+                moves += 1;
+            }
+        }
+    };
+    timeout(Duration::from_secs(60), called).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_a_keeper_nothing_is_told_though_it_comes_through_a_relay() {
+    let (_keeper, contact) = keeper().await;
+    let (mut node, _commanding, _hearing) = node();
+    let peer = peer_of(&contact.transport).unwrap();
+    let circuit: Multiaddr =
+        format!("/ip4/192.0.2.1/tcp/1/p2p/{}/p2p-circuit", PeerId::random()).parse().unwrap();
+    let endpoint =
+        ConnectedPoint::Listener { local_addr: circuit.clone(), send_back_addr: circuit };
+    let came = FromSwarm::ConnectionEstablished(ConnectionEstablished {
+        peer_id: peer,
+        connection_id: ConnectionId::new_unchecked(1),
+        endpoint: &endpoint,
+        failed_addresses: &[],
+        other_established: 0,
+    });
+    node.keepers(&[contact]);
+    node.swarm.behaviour_mut().streams.on_swarm_event(came);
+    node.tell_relayed(peer);
+    let told = |event: &NetworkEvent| matches!(event, NetworkEvent::Relayed { .. });
+    assert!(!node.outbox.iter().any(told));
+}
+
+#[tokio::test]
+async fn whom_a_router_lets_in_because_this_node_called_there_proves_nothing() {
+    let (mut node, _commanding, _hearing) = node();
+    let (member, keeper) = (PeerId::random(), PeerId::random());
+    let at = |text: &str| -> Multiaddr { text.parse().unwrap() };
+    node.reconnect.seek(member, vec![at("/ip4/203.0.113.7/tcp/1")], false, Instant::now());
+    node.keepers.set(BTreeSet::from([keeper]));
+    assert!(node.was_let_in(&member, &at("/ip4/203.0.113.7/udp/9/quic-v1")));
+    assert!(node.was_let_in(&keeper, &at("/ip4/203.0.113.8/tcp/9")));
+    // From elsewhere there was no hole; but one is punched from a relayed connection.
+    assert!(!node.was_let_in(&member, &at("/ip4/203.0.113.8/tcp/9")));
+    node.relayed.insert(member);
+    assert!(node.was_let_in(&member, &at("/ip4/203.0.113.8/tcp/9")));
+    assert!(!node.was_let_in(&PeerId::random(), &at("/ip4/203.0.113.7/tcp/9")));
+}
