@@ -187,6 +187,7 @@ impl EventLoop {
                 let members: BTreeSet<PeerId> = members.iter().filter_map(peer_of).collect();
                 let before = self.swarm.behaviour().gossip.members().clone();
                 self.swarm.behaviour_mut().gossip.set_members(members.clone());
+                self.members_keep_nothing();
                 for peer in before.symmetric_difference(&members) {
                     self.update_known(*peer);
                 }

@@ -179,6 +179,24 @@ async fn a_keeper_has_no_part_in_sessions() {
 }
 
 #[tokio::test]
+async fn whoever_is_named_as_a_keeper_is_one_from_then_on_and_none_once_a_member() {
+    let mut node = Node::start(1, super::TCP).await;
+    let mut other = Node::start(2, super::TCP).await;
+    connect(&mut other, &mut node).await;
+    node.command(NetworkCommand::Keepers(vec![as_keeper(&other)])).await;
+    // Not the peer any more that the driver was told of.
+    node.disconnected(other.key).await;
+    other.disconnected(node.key).await;
+    other.connected(node.key).await;
+    node.members(&[other.key]).await;
+    other.members(&[node.key]).await;
+    node.seek(&other).await;
+    node.connected(other.key).await;
+    other.connected(node.key).await;
+    session(&mut other, &mut node, Protocol::Sync).await;
+}
+
+#[tokio::test]
 async fn a_node_that_a_keeper_can_call_back_needs_no_relay() {
     let relay = Relay::start_calling(8, true).await;
     let mut node = Node::start(1, super::TCP).await;

@@ -32,19 +32,7 @@ impl EventLoop {
                 (peer, known.filter_map(|a| of_keeper(a.clone(), &peer)).collect())
             })
             .collect();
-        for peer in self.keepers.set(addresses.keys().copied().collect()) {
-            self.guard.revoke(&peer);
-            self.reconnect.forget(&peer);
-            self.update_known(peer);
-            // An error means that there is no connection.
-            let _ = self.swarm.disconnect_peer_id(peer);
-        }
-        let behaviour = self.swarm.behaviour_mut();
-        let peers = self.keepers.peers();
-        behaviour.identify.set_keepers(peers.clone());
-        if let Some(probing) = behaviour.probing.as_mut() {
-            probing.set_keepers(peers);
-        }
+        self.only_these_keep(addresses.keys().copied().collect());
         for (peer, addresses) in addresses {
             // Looked up, its names are other addresses: nothing else is called before.
             self.guard.permit(peer, &addresses);
@@ -53,6 +41,41 @@ impl EventLoop {
             self.update_known(peer);
         }
         self.tell_reachability();
+    }
+
+    /// Who has become a member keeps nothing any more, whoever named it as a keeper.
+    pub(super) fn members_keep_nothing(&mut self) {
+        let keepers = self.keepers.peers();
+        let members = self.swarm.behaviour().gossip.members();
+        if !keepers.is_disjoint(members) {
+            let rest = keepers.difference(members).copied().collect();
+            self.only_these_keep(rest);
+            self.tell_reachability();
+        }
+    }
+
+    /// Whoever becomes a keeper, or is one no longer, is connected anew: what is kept from keepers,
+    /// and what is not told of them, is so for whole connections.
+    fn only_these_keep(&mut self, peers: BTreeSet<PeerId>) {
+        for peer in &peers {
+            if !self.keepers.is_one(peer) && self.swarm.behaviour().streams.is_connected(peer) {
+                self.outbox.extend(key_of(peer).map(NetworkEvent::Disconnected));
+                // An error means that there is no connection.
+                let _ = self.swarm.disconnect_peer_id(*peer);
+            }
+        }
+        for peer in self.keepers.set(peers) {
+            self.guard.revoke(&peer);
+            self.reconnect.forget(&peer);
+            self.update_known(peer);
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        let behaviour = self.swarm.behaviour_mut();
+        let peers = self.keepers.peers();
+        behaviour.identify.set_keepers(peers.clone());
+        if let Some(probing) = behaviour.probing.as_mut() {
+            probing.set_keepers(peers);
+        }
     }
 
     /// Reserves places, and gives them up when nobody is reached through relays any more. The
