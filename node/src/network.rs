@@ -25,6 +25,7 @@
 
 mod behaviour;
 mod discovery;
+mod doorway;
 mod event_loop;
 mod finding;
 mod framing;

@@ -26,6 +26,8 @@ pub(super) const STRANGER_CONNECTIONS: usize = 64;
 pub(super) const PEER_CONNECTIONS: usize = 4;
 /// Connections that are being set up, in either direction.
 pub(super) const PENDING_CONNECTIONS: u32 = 64;
+/// Of those that come, how many may come from one place.
+pub(super) const PLACE_PENDING: usize = 8;
 /// Attempts to reach sought peers at a time; less than [`PENDING_CONNECTIONS`].
 pub(super) const DIALS: usize = 32;
 /// Part of the machine's memory beyond which no connection is taken.
