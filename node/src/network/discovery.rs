@@ -142,14 +142,12 @@ pub(super) fn comes_from_outside<'a>(
     is_outside(caller) && !listening.into_iter().any(|own| are_neighbours(own, caller))
 }
 
-/// Whether two addresses may be of one link. How much of an address names the link is not known
-/// here: of IPv6 it is 64 bits nearly everywhere; of IPv4, where it hardly ever is less than 24, a
-/// neighbour that is missed would be taken for somebody from outside.
+/// Whether two addresses are of one link. How much of an address names the link is not known here:
+/// of IPv6 it is 64 bits nearly everywhere. Of IPv4 those that can be called from anywhere have no
+/// neighbours but this machine itself.
 fn are_neighbours(one: &Multiaddr, other: &Multiaddr) -> bool {
     match (one.iter().next(), other.iter().next()) {
-        (Some(Protocol::Ip4(one)), Some(Protocol::Ip4(other))) => {
-            one.octets().first_chunk::<3>() == other.octets().first_chunk::<3>()
-        }
+        (Some(Protocol::Ip4(one)), Some(Protocol::Ip4(other))) => one == other,
         (Some(Protocol::Ip6(one)), Some(Protocol::Ip6(other))) => {
             one.segments().first_chunk::<4>() == other.segments().first_chunk::<4>()
         }
@@ -171,11 +169,11 @@ mod tests {
         .map(|text| text.parse().unwrap())
         .into();
         let outside = |text: &str| comes_from_outside(&text.parse().unwrap(), &own);
-        assert!(outside("/ip6/2001:db8:1:3::8/tcp/1") && outside("/ip4/198.51.100.8/tcp/1"));
+        assert!(outside("/ip6/2001:db8:1:3::8/tcp/1") && outside("/ip4/203.0.113.8/tcp/1"));
         for near in [
             "/ip6/2001:db8:1:2:ffff::8/tcp/1",
             "/ip6/fe80::8/tcp/1",
-            "/ip4/203.0.113.8/tcp/1",
+            "/ip4/203.0.113.7/tcp/1",
             "/ip4/192.168.2.8/tcp/1",
         ] {
             assert!(!outside(near), "{near}");
