@@ -1,4 +1,4 @@
-//! A machine that relays and calls back, as a keeper does, and nothing else.
+//! A machine that relays, as a keeper does, and nothing else.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,9 +7,7 @@ use std::time::Duration;
 use cairn_crdt::id::TransportKey;
 use cairn_node::network::KeeperContact;
 use futures::StreamExt as _;
-use libp2p::autonat::v2::server;
 use libp2p::multiaddr::Protocol;
-use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, identify, relay};
 use tokio::task::JoinHandle;
@@ -20,7 +18,6 @@ use super::{SAFETY, swarm};
 #[derive(NetworkBehaviour)]
 struct Machine {
     relay: relay::Behaviour,
-    probes: Toggle<server::Behaviour>,
     identify: identify::Behaviour,
 }
 
@@ -37,18 +34,13 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// One with room for so many places, that calls nobody back.
+    /// One with room for so many places.
     pub(crate) async fn start(places: usize) -> Self {
-        Self::start_calling(places, false).await
-    }
-
-    /// One with room for so many places, that calls back or not.
-    pub(crate) async fn start_calling(places: usize, calls_back: bool) -> Self {
-        Self::start_saying(places, calls_back, &[]).await
+        Self::start_saying(places, &[]).await
     }
 
     /// The same; it says that it is at these addresses, too.
-    pub(crate) async fn start_saying(places: usize, calls_back: bool, says: &[Multiaddr]) -> Self {
+    pub(crate) async fn start_saying(places: usize, says: &[Multiaddr]) -> Self {
         let config = relay::Config {
             max_reservations: places,
             max_circuit_bytes: 0,
@@ -56,7 +48,6 @@ impl Relay {
         };
         let mut swarm: Swarm<Machine> = swarm(|key| Machine {
             relay: relay::Behaviour::new(key.public().to_peer_id(), config),
-            probes: calls_back.then(server::Behaviour::default).into(),
             identify: identify::Behaviour::new(identify::Config::new(String::new(), key.public())),
         });
         let peer = *swarm.local_peer_id();

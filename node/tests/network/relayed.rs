@@ -197,29 +197,9 @@ async fn whoever_is_named_as_a_keeper_is_one_from_then_on_and_none_once_a_member
 }
 
 #[tokio::test]
-async fn a_node_that_a_keeper_can_call_back_needs_no_relay() {
-    let relay = Relay::start_calling(8, true).await;
-    let mut node = Node::start(1, super::TCP).await;
-    node.command(NetworkCommand::Keepers(vec![relay.contact.clone()])).await;
-    circuits(&mut node).await;
-    assert_eq!(until_reached(&mut node, How::Direct).await, Why::CalledBack);
-    node.wait(|event| match event {
-        NetworkEvent::Listening(addresses) => {
-            let own = |bytes: &Vec<u8>| Multiaddr::try_from(bytes.clone()).unwrap();
-            let circuit = |bytes| own(bytes).to_string().ends_with("/p2p-circuit");
-            (!addresses.iter().any(circuit)).then_some(())
-        }
-        _ => None,
-    })
-    .await;
-    // The place was given up with its connection: a relay that answers late finds nobody.
-    relay.until_left().await;
-}
-
-#[tokio::test]
 async fn what_a_keeper_says_of_where_it_is_is_told_to_nobody_and_not_kept_without_end() {
     let at = |port: usize| -> Multiaddr { format!("/ip4/203.0.113.9/tcp/{port}").parse().unwrap() };
-    let (lying, other) = (Relay::start_saying(8, false, &[at(1)]).await, Relay::start(8).await);
+    let (lying, other) = (Relay::start_saying(8, &[at(1)]).await, Relay::start(8).await);
     let mut node = Node::start(1, super::TCP).await;
     node.command(NetworkCommand::Keepers(vec![lying.contact.clone()])).await;
     circuits(&mut node).await;
@@ -230,7 +210,7 @@ async fn what_a_keeper_says_of_where_it_is_is_told_to_nobody_and_not_kept_withou
     assert!(told.iter().any(|at| at.starts_with(&lying.circuit().to_string())), "{told:?}");
     assert!(!told.iter().any(|at| at.contains("203.0.113.9")), "{told:?}");
     let many: Vec<Multiaddr> = (1..=20).map(at).collect();
-    let talking = Relay::start_saying(8, false, &many).await;
+    let talking = Relay::start_saying(8, &many).await;
     node.command(NetworkCommand::Keepers(vec![talking.contact.clone()])).await;
     talking.until_left().await;
 }

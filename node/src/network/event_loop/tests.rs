@@ -6,26 +6,36 @@ use cairn_crdt::crypto::signing::SigningKey;
 use libp2p::core::ConnectedPoint;
 use libp2p::identity::Keypair;
 use libp2p::swarm::behaviour::ConnectionEstablished;
-use libp2p::swarm::{ConnectionId, FromSwarm, NetworkBehaviour as _, SwarmEvent, dummy};
-use libp2p::{SwarmBuilder, noise, tcp, yamux};
+use libp2p::swarm::{ConnectionId, FromSwarm, NetworkBehaviour, SwarmEvent};
+use libp2p::{SwarmBuilder, identify, noise, relay, tcp, yamux};
 use tokio::time::timeout;
 
 use super::super::KeeperContact;
 use super::*;
 
 const HERE: &str = "/ip4/127.0.0.1/tcp/0";
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A machine that keeps nothing, but is called as a keeper is.
-async fn keeper() -> (Swarm<dummy::Behaviour>, KeeperContact) {
+#[derive(NetworkBehaviour)]
+struct Machine {
+    relay: relay::Behaviour,
+    identify: identify::Behaviour,
+}
+
+/// A machine that relays, as a keeper does.
+async fn keeper() -> (Swarm<Machine>, KeeperContact) {
     let key = Keypair::generate_ed25519();
     let public = key.public().try_into_ed25519().unwrap().to_bytes();
     let mut swarm = SwarmBuilder::with_existing_identity(key)
         .with_tokio()
         .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
         .unwrap()
-        .with_behaviour(|_| dummy::Behaviour)
+        .with_behaviour(|key| Machine {
+            relay: relay::Behaviour::new(key.public().to_peer_id(), relay::Config::default()),
+            identify: identify::Behaviour::new(identify::Config::new(String::new(), key.public())),
+        })
         .unwrap()
-        .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(600)))
+        .with_swarm_config(|config| config.with_idle_connection_timeout(PATIENCE))
         .build();
     swarm.listen_on(HERE.parse().unwrap()).unwrap();
     let address = loop {
@@ -33,6 +43,7 @@ async fn keeper() -> (Swarm<dummy::Behaviour>, KeeperContact) {
             break address;
         }
     };
+    swarm.add_external_address(address.clone());
     let transport = TransportKey::from_bytes(public);
     (swarm, KeeperContact { transport, addresses: vec![address] })
 }
@@ -73,7 +84,35 @@ async fn in_another_network_keepers_are_called_anew() {
             }
         }
     };
-    timeout(Duration::from_secs(60), called).await.unwrap();
+    timeout(PATIENCE, called).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_place_is_given_up_with_its_connection_once_nobody_is_reached_through_a_relay() {
+    let (mut keeper, contact) = keeper().await;
+    let (mut node, _commanding, _hearing) = node();
+    node.keepers(&[contact]);
+    let somebody = PeerId::random();
+    node.relayed.insert(somebody);
+    let mut left = false;
+    let mut until = async |node: &mut EventLoop, patience: Duration, held: usize| {
+        let so = async {
+            while node.keepers.count().held != held || left != (held == 0) {
+                tokio::select! {
+                    _ = node.step() => {}
+                    event = keeper.select_next_some() => {
+                        left |= matches!(event, SwarmEvent::ConnectionClosed { .. });
+                    }
+                }
+            }
+        };
+        timeout(patience, so).await.is_ok()
+    };
+    assert!(until(&mut node, PATIENCE, 1).await);
+    node.was_called = true;
+    assert!(!until(&mut node, Duration::from_millis(500), 0).await, "somebody would be lost");
+    node.relayed.remove(&somebody);
+    assert!(until(&mut node, PATIENCE, 0).await);
 }
 
 #[tokio::test]
