@@ -43,11 +43,9 @@ fn two_places_are_reserved_and_given_up_when_none_is_needed() {
     assert!(asked.iter().all(|(peer, _)| {
         circuits.contains(&format!("/ip4/192.0.2.1/tcp/1/p2p/{peer}/p2p-circuit").parse().unwrap())
     }));
-    let released = asked.iter().map(|(peer, _)| Order::Release(*peer));
-    assert_eq!(
-        keepers.orders(false, now),
-        released.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()
-    );
+    let released: BTreeSet<PeerId> = asked.iter().map(|(peer, _)| *peer).collect();
+    let released: Vec<Order> = released.into_iter().map(Order::Release).collect();
+    assert_eq!(keepers.orders(false, now), released);
 }
 
 #[test]
