@@ -96,8 +96,7 @@ pub(super) fn relay_of(address: &Multiaddr) -> Option<PeerId> {
     None
 }
 
-/// Whether an address is of this machine only. What a peer says of itself must not make this node
-/// knock at its own doors, unless the peer is on this machine too.
+/// Whether an address is of this machine only.
 pub(super) fn is_loopback(address: &Multiaddr) -> bool {
     match address.iter().next() {
         Some(Protocol::Ip4(ip)) => ip.is_loopback(),

@@ -45,6 +45,8 @@ pub(super) struct EventLoop {
     sessions: Sessions,
     reconnect: Reconnect,
     way: Way,
+    /// Whether this node is to listen on this machine only.
+    here_only: bool,
     proxy: ProxyHealth,
     guard: Guard,
     keepers: Keepers,
@@ -91,6 +93,7 @@ impl EventLoop {
             sessions: Sessions::new(),
             reconnect: Reconnect::new(chance(config.jitter, Chance::Pauses)),
             way: config.way,
+            here_only: config.listen.iter().all(discovery::is_loopback),
             proxy,
             guard,
             keepers: Keepers::new(chance(config.jitter, Chance::Keepers)),

@@ -114,12 +114,11 @@ impl EventLoop {
                     self.tell_reachability();
                     return;
                 }
-                let near = discovery::is_loopback(&info.observed_addr);
                 let known = self.swarm.behaviour().gossip.members().contains(&peer_id);
                 let addresses = info.listen_addrs.into_iter().filter(|_| known);
                 for address in addresses.take(policy::PEER_ADDRESSES) {
-                    let address = discovery::of_peer(address, &peer_id);
-                    if let Some(address) = address.filter(|at| near || !discovery::is_loopback(at))
+                    if let Some(address) = discovery::of_peer(address, &peer_id)
+                        && (is_relayed(&address) || self.may_call(&address))
                     {
                         self.reconnect.learn(&peer_id, address, Instant::now());
                     }

@@ -9,7 +9,9 @@ use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::{Multiaddr, PeerId};
 use tokio::time::Instant;
 
-use super::super::discovery::{is_loopback, is_relayed, is_same_host, of_keeper, relay_of};
+use super::super::discovery::{
+    is_loopback, is_outside, is_relayed, is_same_host, of_keeper, relay_of,
+};
 use super::super::keepers::Order;
 use super::super::names::{is_name, look_up};
 use super::super::reachability::Facts;
@@ -117,11 +119,23 @@ impl EventLoop {
         for address in addresses {
             let address = match relay_of(&address) {
                 Some(relay) if self.keepers.is_one(&relay) => self.keepers.circuit(&relay),
-                _ => Some(address).filter(|at| !self.way.circuits_only() && !is_name(at)),
+                _ => Some(address).filter(|at| self.may_call(at)),
             };
             allowed.extend(address.filter(|address| !allowed.contains(address)));
         }
         self.dial_at(peer, allowed);
+    }
+
+    /// Whether a peer may be called where it says that it is. Of this machine's own doors that is so
+    /// only for a node which nobody else could call; of a proxy's, and of its network, never.
+    pub(super) fn may_call(&self, address: &Multiaddr) -> bool {
+        let here_only = self.here_only
+            || (!self.listening.is_empty() && self.listening.iter().all(is_loopback));
+        let fit = match self.way.proxy {
+            Some(_) => is_outside(address),
+            None => here_only || !is_loopback(address),
+        };
+        fit && !self.way.circuits_only() && !is_name(address)
     }
 
     fn dial_keeper(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::super::KeeperContact;
 use super::*;
+use crate::config::{Proxy, Reach};
 
 const HERE: &str = "/ip4/127.0.0.1/tcp/0";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -48,26 +49,32 @@ async fn keeper() -> (Swarm<Machine>, KeeperContact) {
     (swarm, KeeperContact { transport, addresses: vec![address] })
 }
 
+type Ends = (mpsc::Sender<NetworkCommand>, mpsc::Receiver<NetworkEvent>);
+
 /// A node whose driver does not hear it, with the driver's ends.
-fn node() -> (EventLoop, mpsc::Sender<NetworkCommand>, mpsc::Receiver<NetworkEvent>) {
+fn node() -> (EventLoop, Ends) {
+    node_by(HERE, Way::default())
+}
+
+fn node_by(listen: &str, way: Way) -> (EventLoop, Ends) {
     let config = NetworkConfig {
         key: SigningKey::from_seed(&[1; 32]),
         topic: [9; 32],
-        listen: vec![HERE.parse().unwrap()],
+        listen: vec![listen.parse().unwrap()],
         mdns: false,
         upnp: false,
-        way: Way::default(),
+        way,
         jitter: [1; 32],
     };
     let (commanding, commands) = mpsc::channel(1);
     let (events, hearing) = mpsc::channel(1);
-    (EventLoop::new(config, commands, events).unwrap(), commanding, hearing)
+    (EventLoop::new(config, commands, events).unwrap(), (commanding, hearing))
 }
 
 #[tokio::test]
 async fn in_another_network_keepers_are_called_anew() {
     let (mut keeper, contact) = keeper().await;
-    let (mut node, _commanding, _hearing) = node();
+    let (mut node, _ends) = node();
     node.keepers(&[contact]);
     let (mut calls, mut moves) = (0, 0);
     let called = async {
@@ -90,7 +97,7 @@ async fn in_another_network_keepers_are_called_anew() {
 #[tokio::test]
 async fn a_place_is_given_up_with_its_connection_once_nobody_is_reached_through_a_relay() {
     let (mut keeper, contact) = keeper().await;
-    let (mut node, _commanding, _hearing) = node();
+    let (mut node, _ends) = node();
     node.keepers(&[contact]);
     let somebody = PeerId::random();
     node.relayed.insert(somebody);
@@ -118,7 +125,7 @@ async fn a_place_is_given_up_with_its_connection_once_nobody_is_reached_through_
 #[tokio::test]
 async fn of_a_keeper_nothing_is_told_though_it_comes_through_a_relay() {
     let (_keeper, contact) = keeper().await;
-    let (mut node, _commanding, _hearing) = node();
+    let (mut node, _ends) = node();
     let peer = peer_of(&contact.transport).unwrap();
     let circuit: Multiaddr =
         format!("/ip4/192.0.2.1/tcp/1/p2p/{}/p2p-circuit", PeerId::random()).parse().unwrap();
@@ -140,7 +147,7 @@ async fn of_a_keeper_nothing_is_told_though_it_comes_through_a_relay() {
 
 #[tokio::test]
 async fn whom_a_router_lets_in_because_this_node_called_there_proves_nothing() {
-    let (mut node, _commanding, _hearing) = node();
+    let (mut node, _ends) = node();
     let (member, keeper) = (PeerId::random(), PeerId::random());
     let at = |text: &str| -> Multiaddr { text.parse().unwrap() };
     node.reconnect.seek(member, vec![at("/ip4/203.0.113.7/tcp/1")], false, Instant::now());
@@ -152,4 +159,26 @@ async fn whom_a_router_lets_in_because_this_node_called_there_proves_nothing() {
     node.relayed.insert(member);
     assert!(node.was_let_in(&member, &at("/ip4/203.0.113.8/tcp/9")));
     assert!(!node.was_let_in(&PeerId::random(), &at("/ip4/203.0.113.7/tcp/9")));
+}
+
+#[tokio::test]
+async fn no_peer_makes_this_node_knock_at_its_own_doors_or_at_those_of_its_proxy() {
+    let here: Multiaddr = "/ip4/127.0.0.1/tcp/22".parse().unwrap();
+    let near: Multiaddr = "/ip4/192.168.1.1/tcp/22".parse().unwrap();
+    let far: Multiaddr = "/ip4/203.0.113.7/tcp/4001".parse().unwrap();
+    let calls = |node: &EventLoop| [&here, &near, &far].map(|at| node.may_call(at));
+    let (mut open, _ends) = node_by("/ip4/0.0.0.0/tcp/0", Way::default());
+    assert_eq!(calls(&open), [false, true, true]);
+    open.listening.extend([here.clone(), near.clone()]);
+    assert_eq!(calls(&open), [false, true, true]);
+    // Who has no network has neighbours on this machine only.
+    open.listening.remove(&near);
+    assert_eq!(calls(&open), [true, true, true]);
+    let (closed, _ends) = node();
+    assert_eq!(calls(&closed), [true, true, true]);
+    let proxy = Some(Proxy("127.0.0.1:9050".parse().unwrap()));
+    let (proxied, _ends) = node_by(HERE, Way { proxy, ..Way::default() });
+    assert_eq!(calls(&proxied), [false, false, true]);
+    let (hidden, _ends) = node_by(HERE, Way { reach: Reach::RelayOnly, proxy: None });
+    assert_eq!(calls(&hidden), [false, false, false]);
 }
