@@ -2,6 +2,7 @@
 
 use cairn_crdt::authority::Rule;
 use cairn_crdt::authority::decision::{Denied, Scope, grant_for, read_grant};
+use cairn_crdt::capability::keeper::{Dismiss, Keeper};
 use cairn_crdt::capability::rank::Abilities;
 use cairn_crdt::capability::rank::Rank::{Member, Moderator, Reader, Steward};
 use cairn_crdt::capability::revocation::{
@@ -10,9 +11,10 @@ use cairn_crdt::capability::revocation::{
 use cairn_crdt::codec::{self, List};
 use cairn_crdt::crypto::domain;
 use cairn_crdt::epoch::secret::Audience;
-use cairn_crdt::id::{EntryId, GrantId, PublicKey, TransportKey};
+use cairn_crdt::id::{EntryId, GrantId, MailboxId, PublicKey, TransportKey};
 use cairn_crdt::identity::device::{Rotate, Unlink};
 use cairn_crdt::identity::member::MemberKey;
+use cairn_crdt::limits::KEEPERS;
 use cairn_crdt::log::entry::Control;
 use cairn_crdt::log::run::{Entry, Verified};
 use cairn_crdt::log::set::{EntryRefused, LogSet};
@@ -414,4 +416,42 @@ fn i4_the_highest_grant_that_somebody_ever_had_is_one_of_theirs_that_was_valid()
     assert_eq!(authority.highest_ever(&member("bo")), Some(bo));
     assert_eq!(authority.highest_ever(&member("ann")), Some(ann));
     assert_eq!(authority.highest_ever(&member("nobody")), None);
+}
+
+#[test]
+fn m1_the_keepers_of_a_group_are_those_that_count_from_who_may_edit_the_agreement() {
+    let Stage { mut group, cleo, ann, .. } = stage();
+    let founding = group.genesis;
+    let add = |group: &mut Group, by: &str, under: GrantId, number: u8| {
+        let keeper = Keeper {
+            keeper: TransportKey::from_bytes([number; 32]),
+            mailbox: MailboxId::from_bytes([number; 32]),
+            addresses: List::default(),
+        };
+        group.say(by, under, &Control::Keeper(keeper))
+    };
+    let used = |group: &Group| -> std::collections::BTreeSet<EntryId> {
+        let answer = group.answer();
+        answer.authority.keepers(&answer.set).into_values().map(|(entry, _)| entry).collect()
+    };
+    add(&mut group, "ann", ann, 1);
+    assert!(used(&group).is_empty(), "a moderator may not");
+    let by_cleo = add(&mut group, "cleo", cleo, 2);
+    let by_fay = add(&mut group, FAY, founding, 3);
+    assert_eq!(used(&group), [by_cleo, by_fay].into());
+    let twice = add(&mut group, FAY, founding, 3);
+    assert_eq!(used(&group), [by_cleo, by_fay.min(twice)].into(), "one mailbox at each");
+    let dismiss = |of| Control::Dismiss(Dismiss { keepers: List::new(of).unwrap() });
+    group.say("ann", ann, &dismiss(vec![by_cleo]));
+    assert_eq!(used(&group).len(), 2, "nor take one back");
+    let mut without = group.clone();
+    without.say(FAY, group.genesis, &dismiss(vec![by_fay, twice]));
+    assert_eq!(used(&without), [by_cleo].into());
+    group.revoke(FAY, group.genesis, cleo, &[]);
+    assert_eq!(used(&group), [by_fay.min(twice)].into(), "what was voided is used no more");
+    let more = (10..).take(KEEPERS).map(|number| add(&mut group, FAY, founding, number));
+    let mut all: Vec<EntryId> = more.chain([by_fay.min(twice)]).collect();
+    all.sort_unstable();
+    all.truncate(KEEPERS);
+    assert_eq!(used(&group), all.into_iter().collect());
 }

@@ -74,6 +74,17 @@ fn l8_which_logs_of_a_member_are_kept_depends_on_the_set_alone() {
         assert_eq!((set.len(), held.len()), (MEMBER_LOGS, MEMBER_LOGS), "a card each");
         assert_eq!(set.control().len(), held.len());
         assert_eq!(usize::try_from(set.seen().count).unwrap(), held.len());
+        // And what was put back from a store is bounded as well.
+        let mut restored = LogSet::new(group);
+        for (device, log) in set.logs() {
+            for (seq, id, slot) in log.iter() {
+                let control = set.control().get(&id).cloned();
+                restored.restore(id, *device, seq, *slot, control);
+            }
+        }
+        let after: Vec<_> = all.iter().map(|(_, entry)| restored.insert(entry).unwrap()).collect();
+        assert!(after.iter().all(|done| matches!(done, Inserted::Known | Inserted::Surplus)));
+        assert_eq!(restored.len(), MEMBER_LOGS);
     }
 }
 
