@@ -314,6 +314,7 @@ fn k7_an_epoch_that_comes_into_use_again_is_kept() {
     let epoch = invited(&mut c);
     rank(&mut c, Rank::Moderator);
     assert_ne!(invited(&mut c), epoch, "for one more");
+    next_day(&mut c);
     days(&mut c, 20);
     rank(&mut c, Rank::Member);
     assert_eq!(invited(&mut c), epoch, "for the same as before");
