@@ -10,6 +10,7 @@
 //! alone; nothing leaves before it is written; nothing that a peer sends panics.
 
 mod acts;
+mod again;
 mod allowance;
 mod author;
 pub mod bundles;

@@ -341,6 +341,22 @@ fn k3_many_keys_are_packed_in_several_welcomes_that_each_fit() {
         others += keys.envelopes.len();
     }
     assert_eq!((some, others), (100, 1500));
+    // However near the end of the box the last key comes.
+    for n in 0..24 {
+        let epochs = &epochs[..n];
+        let mixed: Vec<_> = envelopes
+            .iter()
+            .cloned()
+            .map(|(entry, envelope)| {
+                let shared = Envelope { key: DocumentKey::Of(entry), ..envelope.clone() };
+                (entry, if entry.as_bytes()[0] % 3 == 0 { shared } else { envelope })
+            })
+            .collect();
+        for keys in Keys::pack(epochs, &mixed) {
+            let to = prekey(1).public_key();
+            assert!(Welcome::seal(&mut rng(1), GROUP, device(1), &to, &keys).is_ok());
+        }
+    }
     // As many of either sort as a welcome may hold are in one, and one more makes two.
     let secret = |n: u16| {
         let mut bytes = [7; 32];

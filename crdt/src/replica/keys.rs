@@ -345,8 +345,6 @@ impl Replica {
 
     fn learn_welcome(&mut self, keys: &Keys, out: &mut Outcome) {
         for epoch in self.keyring.learn_epochs(self.persona.group, keys) {
-            self.persona.retention.remember(&epoch);
-            out.persona_changed = true;
             if let Some(secret) = self.keyring.epoch(epoch) {
                 out.write(Write::Epoch { epoch, secret: Zeroizing::new(*secret.as_bytes()) });
             }

@@ -47,9 +47,13 @@ impl Retention {
         self.forgotten.contains(epoch)
     }
 
-    /// A secret that was asked for again is held for another while.
-    pub(crate) fn remember(&mut self, epoch: &EpochId) {
-        self.forgotten.remove(epoch);
+    /// An epoch's secret is destroyed.
+    fn forget(&mut self, epoch: EpochId) {
+        self.retired.remove(&epoch);
+        while self.forgotten.len() >= FORGOTTEN_EPOCHS {
+            self.forgotten.pop_first();
+        }
+        self.forgotten.insert(epoch);
     }
 }
 
@@ -104,12 +108,7 @@ impl Replica {
             self.keep_request_secrets(epoch);
             self.keyring.forget_epoch(epoch);
             out.write(Write::ForgetEpoch { epoch });
-            let retention = &mut self.persona.retention;
-            retention.retired.remove(&epoch);
-            while retention.forgotten.len() >= FORGOTTEN_EPOCHS {
-                retention.forgotten.pop_first();
-            }
-            retention.forgotten.insert(epoch);
+            self.persona.retention.forget(epoch);
             out.persona_changed = true;
         }
     }
@@ -197,5 +196,26 @@ impl Replica {
         let of_readers =
             |epoch: &EpochId| self.minted(*epoch).is_some_and(|(of, _)| of == Audience::Readers);
         self.readable_under(&gone.into_iter().filter(of_readers).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn k7_of_what_was_destroyed_a_bounded_number_is_remembered() {
+        let mut retention = Retention::default();
+        let epochs = (0..u64::try_from(FORGOTTEN_EPOCHS).unwrap() + 10).map(|n| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&n.to_be_bytes());
+            EpochId::from_bytes(bytes)
+        });
+        for epoch in epochs {
+            retention.retired.insert(epoch, Timestamp::default());
+            retention.forget(epoch);
+            assert!(retention.forgot(&epoch) && retention.retired.is_empty());
+        }
+        assert_eq!(retention.forgotten.len(), FORGOTTEN_EPOCHS);
     }
 }

@@ -21,12 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::authority::{Counting, Rule};
 use crate::capability::grant::GROUP_VERSION;
-use crate::capability::keeper::Dismiss;
 use crate::capability::rank::Abilities;
-use crate::capability::revocation::{
-    ConfirmErase, CutHead, Pin, PinRight, Remove, Replace, Restore, Revoke,
-};
-use crate::codec::List;
+use crate::capability::revocation::{CutHead, Pin, PinRight};
 use crate::crypto::aead::SymmetricKey;
 use crate::document::change::{Actor, CheckedChange};
 use crate::document::kinds::{Content, DocumentKind};
@@ -37,6 +33,7 @@ use crate::epoch::secret::Audience;
 use crate::id::{DeviceId, DocumentId, EntryId, GrantId, MemberId};
 use crate::log::entry::Control;
 use crate::replica::Replica;
+use crate::replica::again::again;
 use crate::replica::effect::{Effect, Refused};
 use crate::replica::found::sign_card;
 use crate::replica::input::Stored;
@@ -356,48 +353,19 @@ fn change_of(read: &Read) -> (EntryId, CheckedChange) {
     (read.id, read.change.clone())
 }
 
-/// An act as it is said again; `None` for what is not. An epoch that it carried was bound to the
-/// former device: whoever writes next mints one (K2).
-fn again(control: Control, became: &BTreeMap<EntryId, EntryId>) -> Option<Control> {
-    let now = |id: &EntryId| *became.get(id).unwrap_or(id);
-    Some(match control {
-        Control::Remove(said) => Control::Remove(Remove { epoch: None, ..said }),
-        Control::Revoke(said) => Control::Revoke(Revoke {
-            grant: GrantId::of(now(&said.grant.entry())),
-            epoch: None,
-            ..said
-        }),
-        Control::Replace(mut said) => {
-            said.with.cites = List::new(said.with.cites.iter().map(now).collect()).ok()?;
-            Control::Replace(Replace { grant: GrantId::of(now(&said.grant.entry())), ..said })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i4_the_last_eight_devices_are_remembered() {
+        let device = |n: u8| DeviceId::from_bytes([n; 32]);
+        let overtaken = Some((7, EntryId::from_bytes([7; 32])));
+        let mut rollback = Rollback { overtaken, ..Rollback::default() };
+        for n in 0..10 {
+            rollback.moved(device(n));
         }
-        Control::Grant(mut grant) => {
-            grant.cites = List::new(grant.cites.iter().map(now).collect()).ok()?;
-            Control::Grant(grant)
-        }
-        Control::Restore(said) => Control::Restore(Restore {
-            hides: List::new(said.hides.iter().map(now).collect()).ok()?,
-        }),
-        Control::ConfirmErase(said) => {
-            Control::ConfirmErase(ConfirmErase { erase: now(&said.erase) })
-        }
-        Control::Pin(Pin { by: PinRight::Rank, .. })
-        | Control::Hide(_)
-        | Control::Erase(_)
-        | Control::Unlink(_)
-        | Control::Invite(_)
-        | Control::Keeper(_) => control,
-        Control::Dismiss(said) => Control::Dismiss(Dismiss {
-            keepers: List::new(said.keepers.iter().map(now).collect()).ok()?,
-        }),
-        Control::Genesis(_)
-        | Control::Card(_)
-        | Control::Rotate(_)
-        | Control::Pin(_)
-        | Control::Leave(_)
-        | Control::Root(_)
-        | Control::Epoch(_)
-        | Control::Welcome(_)
-        | Control::Unknown => return None,
-    })
+        assert_eq!(rollback.former, (2..10).map(device).collect::<Vec<_>>());
+        assert_eq!(rollback.overtaken, None, "the new device was not overtaken");
+    }
 }

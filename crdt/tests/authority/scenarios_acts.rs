@@ -2,14 +2,19 @@
 
 use cairn_crdt::authority::Rule;
 use cairn_crdt::authority::decision::{Denied, Scope, grant_for, read_grant};
+use cairn_crdt::capability::keeper::{Dismiss, Keeper};
 use cairn_crdt::capability::rank::Abilities;
 use cairn_crdt::capability::rank::Rank::{Member, Moderator, Reader, Steward};
-use cairn_crdt::capability::revocation::{ConfirmErase, Erase, Hide, Restore};
+use cairn_crdt::capability::revocation::{
+    ConfirmErase, CutHead, Erase, Hide, Pin, PinRight, Restore,
+};
 use cairn_crdt::codec::{self, List};
 use cairn_crdt::crypto::domain;
 use cairn_crdt::epoch::secret::Audience;
-use cairn_crdt::id::{EntryId, GrantId, PublicKey, TransportKey};
-use cairn_crdt::identity::device::Rotate;
+use cairn_crdt::id::{EntryId, GrantId, MailboxId, PublicKey, TransportKey};
+use cairn_crdt::identity::device::{Rotate, Unlink};
+use cairn_crdt::identity::member::MemberKey;
+use cairn_crdt::limits::KEEPERS;
 use cairn_crdt::log::entry::Control;
 use cairn_crdt::log::run::{Entry, Verified};
 use cairn_crdt::log::set::{EntryRefused, LogSet};
@@ -146,6 +151,27 @@ fn c5_anothers_erasure_is_final_once_confirmed() {
     group.remove(FAY, group.genesis, "ann", &[]);
     assert!(!group.answer().counts(by_ann));
     assert!(group.answer().authority.erased(&post).is_none_or(|found| found.final_));
+}
+
+/// Whichever of two erasures comes first in order, and whatever the other takes besides.
+#[test]
+fn c5_what_is_final_outweighs_what_is_not() {
+    for confirmed in [0, 1] {
+        let Stage { mut group, cleo, ann, post, .. } = stage();
+        let erasures = [erase(&mut group, "ann", ann, post), erase(&mut group, "cleo", cleo, post)];
+        let erase = erasures[confirmed];
+        group.say(FAY, group.genesis, &Control::ConfirmErase(ConfirmErase { erase }));
+        let found = group.answer().authority.erased(&post).cloned().unwrap();
+        assert_eq!((found.by, found.final_), (erase, true));
+    }
+    let Stage { mut group, ann, bo, post, .. } = stage();
+    let changed = group.post("bo", bo);
+    let changes = List::new(vec![changed]).unwrap();
+    group.say("ann", ann, &Control::Erase(Erase { created: post, changes }));
+    let erased = |group: &Group| group.answer().authority.erased(&post).cloned().unwrap();
+    assert_eq!(erased(&group).changes.len(), 1);
+    let own = erase(&mut group, "bo", GrantId::NONE, post);
+    assert_eq!((erased(&group).by, erased(&group).changes.len()), (own, 0));
 }
 
 /// Whoever ranks high enough and lacks the ability: their acts count and do nothing (A1).
@@ -295,6 +321,36 @@ fn i2_an_entry_whose_inner_signature_does_not_hold_is_in_no_set() {
     let mut set = LogSet::new(group.id);
     let refused = set.insert(group.entries.last().unwrap());
     assert_eq!(refused, Err(EntryRefused::BadInnerSignature));
+    // Another key of a device, the end of a device and the choice of a branch: each with a signature
+    // by the right key, of something else.
+    let Stage { group, .. } = stage();
+    let (of, (seq, entry)) = (device("bo"), group.tip("bo"));
+    let (owner, next) = (MemberKey::new(key("member", "bo")), key("transport", "next"));
+    let elsewhere = codec::encode(&(group.id, device("cleo")));
+    let signature = next.sign(domain::SIGN_TRANSPORT, &elsewhere);
+    let transport = TransportKey::from_bytes(next.verifying_key());
+    let pin = owner.sign_pin(group.id, of, seq, entry);
+    let unlink = owner.sign_unlink(group.id, of, seq, entry);
+    let ended = |signature| Unlink { member: owner.id(), device: of, seq, entry, signature };
+    let chosen = |signature| {
+        let by = PinRight::Member(owner.id(), signature);
+        Pin { device: of, head: CutHead { seq, entry }, by }
+    };
+    for (holds, control) in [
+        (false, Control::Rotate(Rotate::Transport { key: transport, signature })),
+        (false, Control::Unlink(ended(pin))),
+        (true, Control::Unlink(ended(unlink))),
+        (false, Control::Pin(chosen(unlink))),
+        (true, Control::Pin(chosen(pin))),
+    ] {
+        let mut group = group.clone();
+        group.say("ann", GrantId::NONE, &control);
+        let mut set = LogSet::new(group.id);
+        let done: Vec<_> = group.entries.iter().map(|entry| set.insert(entry)).collect();
+        let (last, before) = done.split_last().unwrap();
+        assert!(before.iter().all(Result::is_ok));
+        assert_eq!(last.is_ok(), holds, "{control:?}");
+    }
 }
 
 #[test]
@@ -348,4 +404,54 @@ fn a1_one_acts_under_the_lowest_grant_that_suffices() {
         grant_for(&answer.authority, &member("x"), Abilities::NONE, None),
         Err(Denied::NoGrant)
     );
+}
+
+/// What somebody shows of themselves (S1) when nothing of theirs is in force.
+#[test]
+fn i4_the_highest_grant_that_somebody_ever_had_is_one_of_theirs_that_was_valid() {
+    let Stage { mut group, ann, bo, .. } = stage();
+    group.grant("bo", bo, "bo", Moderator);
+    group.remove(FAY, group.genesis, "bo", &[]);
+    let authority = group.answer().authority;
+    assert_eq!(authority.highest_ever(&member("bo")), Some(bo));
+    assert_eq!(authority.highest_ever(&member("ann")), Some(ann));
+    assert_eq!(authority.highest_ever(&member("nobody")), None);
+}
+
+#[test]
+fn m1_the_keepers_of_a_group_are_those_that_count_from_who_may_edit_the_agreement() {
+    let Stage { mut group, cleo, ann, .. } = stage();
+    let founding = group.genesis;
+    let add = |group: &mut Group, by: &str, under: GrantId, number: u8| {
+        let keeper = Keeper {
+            keeper: TransportKey::from_bytes([number; 32]),
+            mailbox: MailboxId::from_bytes([number; 32]),
+            addresses: List::default(),
+        };
+        group.say(by, under, &Control::Keeper(keeper))
+    };
+    let used = |group: &Group| -> std::collections::BTreeSet<EntryId> {
+        let answer = group.answer();
+        answer.authority.keepers(&answer.set).into_values().map(|(entry, _)| entry).collect()
+    };
+    add(&mut group, "ann", ann, 1);
+    assert!(used(&group).is_empty(), "a moderator may not");
+    let by_cleo = add(&mut group, "cleo", cleo, 2);
+    let by_fay = add(&mut group, FAY, founding, 3);
+    assert_eq!(used(&group), [by_cleo, by_fay].into());
+    let twice = add(&mut group, FAY, founding, 3);
+    assert_eq!(used(&group), [by_cleo, by_fay.min(twice)].into(), "one mailbox at each");
+    let dismiss = |of| Control::Dismiss(Dismiss { keepers: List::new(of).unwrap() });
+    group.say("ann", ann, &dismiss(vec![by_cleo]));
+    assert_eq!(used(&group).len(), 2, "nor take one back");
+    let mut without = group.clone();
+    without.say(FAY, group.genesis, &dismiss(vec![by_fay, twice]));
+    assert_eq!(used(&without), [by_cleo].into());
+    group.revoke(FAY, group.genesis, cleo, &[]);
+    assert_eq!(used(&group), [by_fay.min(twice)].into(), "what was voided is used no more");
+    let more = (10..).take(KEEPERS).map(|number| add(&mut group, FAY, founding, number));
+    let mut all: Vec<EntryId> = more.chain([by_fay.min(twice)]).collect();
+    all.sort_unstable();
+    all.truncate(KEEPERS);
+    assert_eq!(used(&group), all.into_iter().collect());
 }

@@ -68,9 +68,25 @@ fn a10_the_root_brings_back_by_citing() {
     let (mut group, genesis) = stage();
     let out = act(&mut group, FAY, genesis, removal(FAY), &[(0, "a"), (2, "c")]);
     let uncited = act(&mut group, FAY, out, appointment(FAY, &[]), &[(0, "a"), (2, "c")]);
-    assert_eq!(group.answer().rank(FAY), None);
+    let answer = group.answer();
+    assert_eq!(answer.rank(FAY), None);
+    assert_eq!(answer.authority.removals_of(&answer.set, &member(FAY)), [out].into());
     act(&mut group, FAY, uncited, appointment(FAY, &[out]), &[(0, "a"), (2, "c")]);
     assert_eq!(group.answer().rank(FAY), Some(Founder));
+}
+
+#[test]
+fn a10_whoever_cites_one_copy_of_a_removal_cites_it() {
+    let (mut group, genesis) = stage();
+    let both = [(0, "a"), (2, "c")];
+    let out = act(&mut group, FAY, genesis, removal(FAY), &both);
+    let copy = act(&mut group, "ann", genesis, removal(FAY), &both);
+    for (previous, cited) in [(out, copy), (copy, out)] {
+        let mut group = group.clone();
+        assert_eq!(group.answer().rank(FAY), None);
+        act(&mut group, FAY, previous, appointment(FAY, &[cited]), &both);
+        assert_eq!(group.answer().rank(FAY), Some(Founder));
+    }
 }
 
 #[test]
@@ -117,6 +133,19 @@ fn a10_another_council_takes_over() {
     let answer = group.answer();
     assert_eq!(answer.rank(FAY), None);
     assert_eq!(answer.authority.council(), Some(&council(&["x"], 1)));
+}
+
+#[test]
+fn a10_a_council_that_could_not_act_takes_over_from_nobody() {
+    let (mut group, genesis) = stage();
+    let both = [(0, "a"), (1, "b")];
+    for (names, threshold) in [(&["x"][..], 0), (&["x", "x"], 2)] {
+        let turn = RootAction::Rotate(council(names, threshold));
+        let void = act(&mut group, FAY, genesis, turn, &both);
+        assert_eq!(group.answer().void(void), Some((Rule::A10, void)));
+    }
+    act(&mut group, FAY, genesis, removal(FAY), &both);
+    assert_eq!(group.answer().rank(FAY), None, "the act has one successor");
 }
 
 #[test]

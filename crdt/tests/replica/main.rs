@@ -4,6 +4,7 @@
 #![expect(clippy::indexing_slicing, reason = "test code")]
 #![expect(unreachable_pub, reason = "test code")]
 
+mod asking;
 mod attacks;
 mod bundles;
 mod community;
@@ -30,3 +31,4 @@ mod scenarios_signed;
 mod store;
 mod strangers;
 mod sync;
+mod thief;

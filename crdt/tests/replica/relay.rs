@@ -206,6 +206,9 @@ fn l4_below_the_version_of_its_group_a_node_says_so_and_writes_nothing() {
     let mut c = Community::with_members(64, 2);
     let thread = c.thread(0, "Evening", "hello");
     c.settle();
+    let old = c.people[0].store.clone();
+    c.post(0, thread, "forgotten");
+    let forgotten = stored(&c, 0, tip(&c, 0).1);
     let group = c.people[0].replica.group();
     let genesis = EntryId::from_bytes(*group.as_bytes());
     let Control::Genesis(founding) = c.people[0].replica.set().control()[&genesis].clone() else {
@@ -218,7 +221,7 @@ fn l4_below_the_version_of_its_group_a_node_says_so_and_writes_nothing() {
     let act = Control::Root(RootAct { previous: genesis, action, signatures });
     let after = tip(&c, 1);
     let (_, bytes) = forge(&c, 1, after, &act);
-    assert_eq!(gossip(&mut c, 0, 1, bytes).0, Verdict::Accept);
+    assert_eq!(gossip(&mut c, 0, 1, bytes.clone()).0, Verdict::Accept);
     assert_eq!(c.people[0].replica.authority().version(), GROUP_VERSION + 1);
     let held = c.people[0].replica.held();
     let body = crate::community::body("hello again");
@@ -228,6 +231,16 @@ fn l4_below_the_version_of_its_group_a_node_says_so_and_writes_nothing() {
     let grant = c.ask(0, Command::Grant { member, rank });
     assert!(matches!(grant, Err(Refused::UpdateNeeded)));
     assert_eq!(c.people[0].replica.held(), held);
+    // Nor does it replace its prekey (K8), or move on to another device (I4).
+    c.unplug(1);
+    crate::prekeys::next_day(&mut c);
+    assert_eq!(c.people[0].replica.held(), held);
+    c.set_back(0, old);
+    let device = c.people[0].replica.device();
+    for bytes in [bytes, forgotten] {
+        assert_eq!(gossip(&mut c, 0, 1, bytes).0, Verdict::Accept);
+    }
+    assert_eq!(c.people[0].replica.device(), device);
 }
 
 #[test]

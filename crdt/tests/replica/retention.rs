@@ -1,22 +1,20 @@
 //! What is destroyed when nobody has use for it, and what stays readable without it (K7).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use cairn_crdt::capability::grant::History;
 use cairn_crdt::capability::rank::Rank;
-use cairn_crdt::codec;
-use cairn_crdt::crypto::aead::SymmetricKey;
-use cairn_crdt::crypto::agreement::SecretKey;
-use cairn_crdt::document::sealing::{self, DocumentKey, ENVELOPE_BYTES, Envelope};
-use cairn_crdt::epoch::secret::{EpochSecret, Mint};
-use cairn_crdt::id::{DocumentId, EntryId, EpochId};
+use cairn_crdt::epoch::secret::{Audience, EpochSecret, Mint};
+use cairn_crdt::id::{DocumentId, EpochId};
 use cairn_crdt::log::entry::{Control, Sealing};
 use cairn_crdt::replica::ReplicaState;
-use cairn_crdt::replica::input::Command;
+use cairn_crdt::replica::effect::{Reply, Verdict};
+use cairn_crdt::replica::input::{Command, CutChoice};
 
 use crate::community::Community;
-use crate::prekeys::next_day;
-use crate::store::{Kept, Store};
+use crate::prekeys::{forged, next_day};
+use crate::relay::{gossip, stored};
+use crate::thief::Thief;
 
 const DAY: u64 = 86_400_000;
 
@@ -58,90 +56,6 @@ fn rebuild(c: &mut Community, who: usize) {
     c.people[who].store.rows.clear();
     c.people[who].store.stale.extend(documents);
     c.restart(who);
-}
-
-/// What a device has to open something with, taken with all that its store and persona hold.
-pub struct Thief {
-    epochs: BTreeMap<EpochId, EpochSecret>,
-    envelopes: BTreeMap<EntryId, Envelope>,
-}
-
-fn mint_of(control: &Control) -> Option<&Mint> {
-    match control {
-        Control::Epoch(mint) => Some(mint),
-        Control::Remove(remove) => remove.epoch.as_ref(),
-        Control::Revoke(revoke) => revoke.epoch.as_ref(),
-        _ => None,
-    }
-}
-
-/// The prekeys in a stored persona: after four keys a count, then each with a time.
-fn prekeys(persona: &[u8]) -> Vec<SecretKey> {
-    let (count, mut rest) = persona[142..].split_first().unwrap();
-    let mut keys = Vec::new();
-    for _ in 0..*count {
-        let (key, after) = rest.split_at(32);
-        keys.push(SecretKey::from_bytes(key.try_into().unwrap()));
-        let end = after.iter().position(|byte| byte & 0x80 == 0).unwrap();
-        rest = &after[end + 1..];
-    }
-    keys
-}
-
-impl Thief {
-    pub fn of(c: &Community, who: usize, store: &Store) -> Self {
-        let replica = &c.people[who].replica;
-        let (group, device) = (replica.group(), replica.device());
-        let snapshot = store.snapshot(group);
-        let prekeys = prekeys(&store.persona);
-        let mut epochs: BTreeMap<EpochId, EpochSecret> = snapshot
-            .epochs
-            .iter()
-            .map(|(epoch, secret)| (*epoch, EpochSecret::from_bytes(**secret)))
-            .collect();
-        let mut envelopes = BTreeMap::new();
-        for (id, kept) in &store.entries {
-            if let Some(bytes) = &kept.envelope {
-                envelopes.insert(*id, codec::decode(bytes, ENVELOPE_BYTES).unwrap());
-            }
-        }
-        let set = replica.set();
-        for (id, control) in set.control() {
-            let (minter, _) = set.place_of(id).unwrap();
-            if let Some(mint) = mint_of(control)
-                && let Ok(secret) = mint.open(group, minter, device, &prekeys)
-            {
-                epochs.insert(mint.epoch, secret);
-            }
-            if let Control::Welcome(welcome) = control
-                && welcome.recipient == device
-                && let Ok(keys) = welcome.open(group, &prekeys)
-            {
-                let secrets = keys.epochs.iter().map(|s| (s.epoch(group), s.clone()));
-                epochs.extend(secrets);
-                envelopes.extend(keys.envelopes.iter().cloned());
-            }
-        }
-        for (id, control) in set.control() {
-            let Some(mint) = mint_of(control) else { continue };
-            let (minter, _) = set.place_of(id).unwrap();
-            if let Some(secret) = epochs.get(&mint.epoch) {
-                epochs.extend(mint.previous(group, minter, secret).unwrap_or_default());
-            }
-        }
-        Self { epochs, envelopes }
-    }
-
-    pub fn opens(&self, entry: &EntryId, kept: &Kept) -> bool {
-        let Sealing::Sealed { epoch, .. } = kept.header.sealing else { return false };
-        let key_of = |id: &EntryId| match &self.envelopes.get(id)?.key {
-            DocumentKey::Fresh(key) => Some::<SymmetricKey>(key.clone()),
-            DocumentKey::Of(_) => None,
-        };
-        let known = self.envelopes.get(entry).cloned();
-        let payload = kept.payload.as_deref().unwrap();
-        sealing::open(&kept.header, payload, self.epochs.get(&epoch), known, key_of).is_ok()
-    }
 }
 
 #[test]
@@ -330,4 +244,185 @@ fn k7_what_was_destroyed_is_not_taken_back_from_a_later_epoch() {
     c.assert_same(&[0, one, late]);
     assert!(!held(&c, 0).contains(&epoch));
     assert!(c.reads(0, "said long ago") && c.reads(late, "said long ago"));
+}
+
+#[test]
+fn k7_what_was_destroyed_is_not_taken_back_from_whoever_kept_it() {
+    let mut c = Community::found(147, History::All);
+    let one = newcomer(&mut c);
+    let thread = c.thread(0, "Evening", "said long ago");
+    c.settle();
+    let epoch = sealed_under(&c, 0, thread);
+    let snapshot = c.people[one].store.snapshot(c.people[one].replica.group());
+    let secret = snapshot.epochs.iter().find(|(of, _)| *of == epoch).unwrap().1.clone();
+    newcomer(&mut c);
+    next_day(&mut c);
+    days(&mut c, 31);
+    assert!(!held(&c, 0).contains(&epoch));
+    c.restart(0);
+    let replica = &c.people[one].replica;
+    let (group, device) = (replica.group(), replica.device());
+    let readers = replica.authority().readers(Audience::Readers);
+    let before = [(epoch, &EpochSecret::from_bytes(*secret))];
+    let (_, mint) =
+        Mint::fresh(&mut c.rng, group, device, Audience::Readers, &readers, &before).unwrap();
+    let carrier = mint.epoch;
+    let bytes = forged(&c, one, mint);
+    assert_eq!(gossip(&mut c, 0, one, bytes).0, Verdict::Accept);
+    assert!(held(&c, 0).contains(&carrier) && !held(&c, 0).contains(&epoch));
+}
+
+/// Without a restart: what is gone from the disk is gone from memory.
+#[test]
+fn k7_a_prekey_that_was_replaced_long_ago_opens_nothing() {
+    for (days_later, opens) in [(20, true), (31, false)] {
+        let mut c = Community::with_members(148, 3);
+        c.thread(0, "Evening", "hello");
+        c.settle();
+        let device = c.people[2].replica.device();
+        let old = c.people[1].replica.authority().readers(Audience::Readers)[&device];
+        next_day(&mut c);
+        days(&mut c, days_later);
+        let replica = &c.people[1].replica;
+        let (group, minter) = (replica.group(), replica.device());
+        let mut readers = replica.authority().readers(Audience::Readers);
+        assert_ne!(readers.insert(device, old), Some(old));
+        let (_, mint) =
+            Mint::fresh(&mut c.rng, group, minter, Audience::Readers, &readers, &[]).unwrap();
+        let epoch = mint.epoch;
+        let bytes = forged(&c, 1, mint);
+        assert_eq!(gossip(&mut c, 2, 1, bytes).0, Verdict::Accept);
+        assert_eq!(held(&c, 2).contains(&epoch), opens, "after {days_later} days");
+    }
+}
+
+#[test]
+fn k7_an_epoch_that_comes_into_use_again_is_kept() {
+    let mut c = Community::with_members(149, 2);
+    let invited = |c: &mut Community| {
+        c.invite(0, Rank::Member, 1, true);
+        let set = c.people[0].replica.set();
+        let own = set.log(&c.people[0].replica.device()).unwrap().heads().last().unwrap().1;
+        let Control::Invite(invite) = &set.control()[&own] else { panic!("the invite") };
+        invite.request_secret.epoch
+    };
+    let rank = |c: &mut Community, rank| {
+        let member = c.member(1);
+        c.ask(0, Command::Grant { member, rank }).unwrap_or_else(|why| panic!("{why}"));
+        c.settle();
+    };
+    let epoch = invited(&mut c);
+    rank(&mut c, Rank::Moderator);
+    assert_ne!(invited(&mut c), epoch, "for one more");
+    next_day(&mut c);
+    days(&mut c, 20);
+    rank(&mut c, Rank::Member);
+    assert_eq!(invited(&mut c), epoch, "for the same as before");
+    days(&mut c, 20);
+    assert!(held(&c, 0).contains(&epoch));
+    assert_eq!(invited(&mut c), epoch);
+}
+
+/// Words that are lacking, of somebody who was removed with all that they wrote; and words that came
+/// after their author was known to be removed.
+#[test]
+fn k7_what_counts_for_nothing_keeps_no_secret() {
+    for comes_late in [false, true] {
+        let mut c = Community::with_members(150, 3);
+        let thread = c.thread(0, "Evening", "hello");
+        c.settle();
+        if comes_late {
+            c.unplug(1);
+        }
+        let post = c.post(1, thread, "words");
+        let epoch = sealed_under(&c, 1, post);
+        let entry = c.people[1].replica.created(&post).unwrap();
+        c.settle();
+        c.unplug(1);
+        if comes_late {
+            c.remove(0, 1, CutChoice::FromTip);
+            let bytes = stored(&c, 1, entry);
+            gossip(&mut c, 0, 2, bytes);
+            assert!(c.people[0].replica.set().contains(&entry));
+        } else {
+            for who in [0, 2] {
+                let kept = c.people[who].store.entries.get_mut(&entry).unwrap();
+                (kept.payload, kept.document, kept.envelope) = (None, None, None);
+                c.restart(who);
+            }
+            c.connect(0, 2);
+            c.remove(0, 1, CutChoice::FromStart);
+        }
+        c.settle();
+        next_day(&mut c);
+        assert!(held(&c, 0).contains(&epoch));
+        days(&mut c, 31);
+        assert!(!held(&c, 0).contains(&epoch), "comes late: {comes_late}");
+    }
+}
+
+#[test]
+fn k7_the_request_key_of_an_invite_goes_when_that_expires() {
+    let mut c = Community::with_members(151, 2);
+    let expires = Some(c.now.after(40 * DAY));
+    let invite = Command::Invite { rank: Rank::Member, uses: 1, expires, at_once: false };
+    let Ok(Reply::Invite(_)) = c.ask(0, invite) else { panic!("no invite") };
+    let control = c.people[0].replica.set().control();
+    let invites = control.values().filter_map(|control| match control {
+        Control::Invite(invite) if invite.expires == expires => Some(*invite.invite.as_bytes()),
+        _ => None,
+    });
+    let [invite] = invites.collect::<Vec<_>>()[..] else { panic!("one invite") };
+    let kept = |c: &Community| {
+        let persona = &c.people[0].store.persona;
+        persona.windows(32).any(|bytes| bytes == invite)
+    };
+    let member = c.member(1);
+    c.ask(0, Command::Grant { member, rank: Rank::Moderator }).unwrap_or_else(|w| panic!("{w}"));
+    c.invite(1, Rank::Member, 1, true);
+    c.settle();
+    next_day(&mut c);
+    assert!(!kept(&c), "as long as its epoch opens it");
+    days(&mut c, 31);
+    assert!(kept(&c));
+    days(&mut c, 10);
+    assert!(!kept(&c));
+}
+
+/// Nobody has the secret any more, but somebody has read what was sealed under it.
+#[test]
+fn k8_where_the_secret_is_gone_envelopes_are_handed_over() {
+    let mut c = Community::with_members(152, 3);
+    let thread = c.thread(0, "Evening", "hello");
+    c.settle();
+    let post = c.post(1, thread, "the words that are lacking");
+    c.settle();
+    let epoch = sealed_under(&c, 1, post);
+    let entry = c.people[1].replica.created(&post).unwrap();
+    c.unplug(2);
+    let kept = c.people[2].store.entries.get_mut(&entry).unwrap();
+    (kept.payload, kept.document, kept.envelope) = (None, None, None);
+    c.restart(2);
+    newcomer(&mut c);
+    next_day(&mut c);
+    days(&mut c, 31);
+    // It hears of the newcomer from one who has as little.
+    let words = c.people[0].store.entries[&entry].clone();
+    let bare = c.people[0].store.entries.get_mut(&entry).unwrap();
+    (bare.payload, bare.document, bare.envelope) = (None, None, None);
+    c.restart(0);
+    c.connect(0, 2);
+    c.settle();
+    c.unplug(2);
+    c.people[0].store.entries.insert(entry, words);
+    c.restart(0);
+    next_day(&mut c);
+    days(&mut c, 61);
+    assert!((0..3).all(|who| !held(&c, who).contains(&epoch)));
+    c.connect(0, 2);
+    for _ in 0..3 {
+        c.settle();
+    }
+    assert!(c.reads(2, "the words that are lacking"));
+    assert!(!held(&c, 2).contains(&epoch));
 }

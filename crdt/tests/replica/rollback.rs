@@ -2,6 +2,7 @@
 
 use cairn_crdt::capability::rank::Rank;
 use cairn_crdt::id::{DocumentId, MemberId};
+use cairn_crdt::log::entry::Control;
 use cairn_crdt::replica::ReplicaState;
 use cairn_crdt::replica::effect::{Row, Write};
 use cairn_crdt::replica::input::{Command, CutChoice};
@@ -165,11 +166,16 @@ fn i4_a_moderators_acts_stay_in_force_those_forgotten_and_those_since() {
     assert_eq!(authority.rank_of(&c.member(3)), None, "and after that");
     assert_eq!(authority.rank_of(&c.member(late)), Some(Rank::Member), "admitted after that");
     assert!(authority.hidden(&c.people[0].replica.created(&unkind).unwrap()).is_some());
-    let words = |who: usize| {
-        let act = |row: &&Row| matches!(row, Row::Act { reason, .. } if reason == "unkind");
-        c.people[who].store.rows.values().filter(act).count()
-    };
-    assert_eq!(words(0), 1, "the words of the act as well");
+    let words = c.people[0].store.rows.values().filter_map(|row| match row {
+        Row::Act { reason, about, .. } if reason == "unkind" => Some(*about),
+        _ => None,
+    });
+    let [about] = words.collect::<Vec<_>>()[..] else { panic!("the words of the act as well") };
+    let set = c.people[0].replica.set();
+    assert!(matches!(set.control()[&about], Control::Hide(_)));
+    assert!(authority.counting(set, &about).counts(), "they are about the act that is in force");
+    let act = |row: &Row| matches!(row, Row::Act { reason, .. } if reason == "unkind");
+    assert!(!c.people[5].store.rows.values().any(act), "and for whom they were");
     c.post(late, thread, "thank you");
     settle(&mut c);
     assert!(c.reads(5, "thank you") && !c.reads(2, "thank you") && !c.reads(3, "thank you"));
@@ -335,4 +341,153 @@ fn i4_a_newcomer_that_was_forgotten_reads_what_is_written_again() {
     c.assert_same(&[0, 1, 2, late]);
     let texts = ["written without knowing of them", "written by one who does not know of them"];
     once_for_all(&c, &[0, 1, 2, late], &texts);
+}
+
+/// Acts that name one another: a second replacement the first, a restoring the hiding, an admission
+/// the removal before it.
+#[test]
+fn i4_acts_that_name_each_other_do_so_when_they_are_said_again() {
+    let mut c = Community::with_members(107, 5);
+    let thread = c.thread(0, "Evening", "hello");
+    let post = c.post(3, thread, "hidden for a while");
+    c.settle();
+    let old = c.people[0].store.clone();
+    c.post(0, thread, "forgotten");
+    c.settle();
+    c.set_back(0, old);
+    let say = |c: &mut Community, command| {
+        c.ask(0, command).unwrap_or_else(|why| panic!("{why}"));
+    };
+    for (who, ranks) in [(1, vec![Rank::Moderator, Rank::Member]), (4, vec![Rank::Moderator])] {
+        let member = c.member(who);
+        ranks.into_iter().for_each(|rank| say(&mut c, Command::Grant { member, rank }));
+    }
+    c.remove(0, 2, CutChoice::FromTip);
+    let member = c.member(2);
+    say(&mut c, Command::Grant { member, rank: Rank::Member });
+    let (rule, reason) = ("Be kind".to_owned(), "unkind".to_owned());
+    say(&mut c, Command::Hide { document: post, rule, reason });
+    say(&mut c, Command::Restore { document: post });
+    c.connect(0, 1);
+    settle(&mut c);
+    // Who took itself to be removed for a while let go of the other end.
+    for other in 1..5 {
+        c.connect(0, other);
+    }
+    settle(&mut c);
+    c.assert_same(&[0, 1, 2, 3, 4]);
+    for who in 0..5 {
+        let replica = &c.people[who].replica;
+        let rank = |of: usize| replica.authority().rank_of(&c.member(of));
+        assert_eq!(rank(1), Some(Rank::Member));
+        assert_eq!(rank(2), Some(Rank::Member), "came back after a removal");
+        assert_eq!(rank(4), Some(Rank::Moderator));
+        assert!(replica.authority().hidden(&replica.created(&post).unwrap()).is_none());
+    }
+    once_for_all(&c, &[0, 1, 2, 3, 4], &["forgotten", "hidden for a while"]);
+}
+
+#[test]
+fn i4_names_titles_and_the_agreement_are_changed_again() {
+    let mut c = Community::with_members(108, 3);
+    let thread = c.thread(0, "Evening", "hello");
+    let mine = c.post(0, thread, "first draft");
+    c.settle();
+    let old = c.people[0].store.clone();
+    edit(&mut c, 0, mine, "forgotten draft");
+    c.settle();
+    c.set_back(0, old);
+    edit(&mut c, 0, mine, "second draft");
+    edit(&mut c, 0, thread, "Morning");
+    c.post(0, thread, "since then");
+    for command in [
+        Command::SetProfile { pseudonym: "Heron".to_owned() },
+        Command::SetAgreement { name: "Circle".to_owned(), text: "Listen".to_owned() },
+    ] {
+        c.ask(0, command).unwrap_or_else(|why| panic!("{why}"));
+    }
+    let time = |c: &Community, who: usize| {
+        let posts = c.people[who].store.posts();
+        posts.iter().find(|post| post.body == "since then").unwrap().written
+    };
+    let written = time(&c, 0);
+    c.settle();
+    c.connect(0, 1);
+    settle(&mut c);
+    c.connect(0, 2);
+    settle(&mut c);
+    c.assert_same(&[0, 1, 2]);
+    once_for_all(&c, &[0, 1, 2], &["second draft", "since then", "hello"]);
+    for who in 0..3 {
+        assert_eq!(times(&c, who, "forgotten draft"), 0, "what was said here is said later");
+        let titles = c.people[who].store.posts();
+        assert!(titles.iter().any(|post| post.title.as_deref() == Some("Morning")), "{who}");
+        assert!(names(&c, who).contains(&(c.member(0), "Heron".to_owned())), "{who}");
+        assert_eq!(agreement(&c, who), "Listen");
+        assert_eq!(time(&c, who), written, "the time that was claimed before");
+    }
+}
+
+fn agreement(c: &Community, who: usize) -> String {
+    let texts = c.people[who].store.rows.values().filter_map(|row| match row {
+        Row::Agreement { text, .. } => Some(text.clone()),
+        _ => None,
+    });
+    let [text] = &texts.collect::<Vec<_>>()[..] else { panic!("one agreement") };
+    text.clone()
+}
+
+#[test]
+fn i4_a_change_of_the_agreement_gives_way_to_one_of_the_other_branch() {
+    let mut c = Community::with_members(109, 3);
+    let agree = |c: &mut Community, text: &str| {
+        let command = Command::SetAgreement { name: "Circle".to_owned(), text: text.to_owned() };
+        c.ask(0, command).unwrap_or_else(|why| panic!("{why}"));
+        c.settle();
+    };
+    agree(&mut c, "Listen");
+    let old = c.people[0].store.clone();
+    agree(&mut c, "Listen, all of you");
+    c.set_back(0, old);
+    agree(&mut c, "Speak");
+    c.connect(0, 1);
+    settle(&mut c);
+    c.connect(0, 2);
+    settle(&mut c);
+    c.assert_same(&[0, 1, 2]);
+    assert!((0..3).all(|who| agreement(&c, who) == "Listen, all of you"));
+}
+
+#[test]
+fn i4_what_was_hidden_or_erased_meanwhile_is_not_written_again() {
+    let mut c = Community::with_members(110, 4);
+    let member = c.member(2);
+    c.ask(0, Command::Grant { member, rank: Rank::Moderator }).unwrap_or_else(|w| panic!("{w}"));
+    let thread = c.thread(0, "Evening", "hello");
+    c.settle();
+    let old = c.people[1].store.clone();
+    // A moderator who does not hear of what will be forgotten hears of what comes instead.
+    c.unplug(2);
+    c.post(1, thread, "forgotten");
+    c.settle();
+    c.set_back(1, old);
+    let rude = c.post(1, thread, "rude");
+    let regretted = c.post(1, thread, "regretted");
+    c.post(1, thread, "since then");
+    c.connect(1, 2);
+    c.settle();
+    let (rule, reason) = ("Be kind".to_owned(), "unkind".to_owned());
+    c.ask(2, Command::Hide { document: rude, rule, reason }).unwrap_or_else(|w| panic!("{w}"));
+    c.ask(1, Command::Erase { document: regretted }).unwrap_or_else(|w| panic!("{w}"));
+    c.settle();
+    c.unplug(2);
+    c.connect(0, 1);
+    settle(&mut c);
+    c.connect(0, 2);
+    settle(&mut c);
+    c.assert_same(&[0, 1, 2, 3]);
+    once_for_all(&c, &[0, 1, 2, 3], &["forgotten", "since then"]);
+    for who in 0..4 {
+        assert_eq!(times(&c, who, "rude") + times(&c, who, "regretted"), 0, "{who}");
+    }
 }

@@ -1,4 +1,4 @@
-//! Which logs of a member who opens them without end are kept (L8).
+//! Forks, and which logs of a member who opens them without end are kept (L8).
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use cairn_crdt::log::entry::{Control, Header, Kind, SUITE, Sealing, Seen, VERSIO
 use cairn_crdt::log::run::Entry;
 use cairn_crdt::log::set::{Inserted, LogSet};
 
-use crate::author::log;
+use crate::author::{device, gather, log};
 
 #[test]
 fn l8_which_logs_of_a_member_are_kept_depends_on_the_set_alone() {
@@ -71,8 +71,46 @@ fn l8_which_logs_of_a_member_are_kept_depends_on_the_set_alone() {
             }
         }
         assert_eq!(set.logs().keys().copied().collect::<BTreeSet<_>>(), expected);
-        assert_eq!(set.len(), held.len());
+        assert_eq!((set.len(), held.len()), (MEMBER_LOGS, MEMBER_LOGS), "a card each");
         assert_eq!(set.control().len(), held.len());
         assert_eq!(usize::try_from(set.seen().count).unwrap(), held.len());
+        // And what was put back from a store is bounded as well.
+        let mut restored = LogSet::new(group);
+        for (device, log) in set.logs() {
+            for (seq, id, slot) in log.iter() {
+                let control = set.control().get(&id).cloned();
+                restored.restore(id, *device, seq, *slot, control);
+            }
+        }
+        let after: Vec<_> = all.iter().map(|(_, entry)| restored.insert(entry).unwrap()).collect();
+        assert!(after.iter().all(|done| matches!(done, Inserted::Known | Inserted::Surplus)));
+        assert_eq!(restored.len(), MEMBER_LOGS);
     }
+}
+
+#[test]
+fn l8_the_entry_before_a_branch_leads_to_both_and_a_branch_to_itself() {
+    let trunk = log();
+    let branch = |texts: [&str; 3]| {
+        let mut author = trunk.clone();
+        texts.into_iter().for_each(|text| author.content(text.as_bytes()));
+        author.entries
+    };
+    let (one, other) = (branch(["a", "b", "c"]), branch(["x", "y", "z"]));
+    let set = gather(trunk.group, one.iter().chain(&other[trunk.entries.len()..]).cloned());
+    let log = set.log(&device(1)).unwrap();
+    for (branch, elsewhere) in [(&one, &other), (&other, &one)] {
+        for (head, at) in
+            (0..branch.len()).flat_map(|head| (0..branch.len()).map(move |at| (head, at)))
+        {
+            let (head, seq) = (&branch[head], u64::try_from(at).unwrap());
+            let found = log.ancestor(head.header.seq, &head.id, seq);
+            let expected = (seq <= head.header.seq).then_some(branch[at].id);
+            assert_eq!(found, expected);
+            let on_both = expected.is_some() && at < trunk.entries.len();
+            let on_path = log.on_path(head.header.seq, &head.id, seq, &elsewhere[at].id);
+            assert_eq!(on_path, on_both);
+        }
+    }
+    assert_eq!(log.ancestor(1, &EntryId::from_bytes([7; 32]), 0), None, "of what is not held");
 }

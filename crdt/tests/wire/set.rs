@@ -197,6 +197,7 @@ fn s5_runs_stand_by_themselves_and_may_be_brought_in_any_order() {
             let id = entry.get().id;
             if set.insert(&entry).unwrap() == Inserted::Unrooted {
                 parked.park(Awaited::Entry(entry.get().header.prev), entry);
+                assert!(!parked.is_empty());
             } else {
                 ready.extend(parked.release(Awaited::Entry(id)));
             }
