@@ -204,7 +204,11 @@ impl Replica {
         // What was erased may lie there without its payload in a record that was read before that was
         // known: nobody can tell then that it was whole.
         let mut withheld = unmet(visit);
-        if !withheld.is_empty() {
+        // It may lie in a record that this device cannot open: of a time before it came.
+        let sealed = visit.shelf.records().values().any(|kept| kept.epoch.is_none());
+        if sealed {
+            withheld.clear();
+        } else if !withheld.is_empty() {
             let gone = self.erased_or_to_be();
             withheld.retain(|entry| !gone.contains(entry));
         }
