@@ -30,6 +30,8 @@ pub struct Keeper {
     pub up: bool,
     /// Whether it never did what no honest keeper does.
     pub honest: bool,
+    /// Whether it ever went on from an older copy of its disk.
+    pub went_back: bool,
     pub vices: Vices,
     /// Bytes that a mailbox may hold: less than there are if it is to be full.
     pub quota: u64,
@@ -103,6 +105,7 @@ impl Keepers {
                 copies: Vec::new(),
                 up: true,
                 honest: true,
+                went_back: false,
                 vices: Vices::default(),
                 quota: QUOTA,
                 busy: 0,

@@ -168,6 +168,7 @@ impl World {
                         it.disk = it.copies[copy].clone();
                         self.keeper_down(keeper);
                         self.keepers.all[keeper].up = true;
+                        self.keepers.all[keeper].went_back = true;
                     }
                     None => it.honest = before,
                 }

@@ -9,7 +9,7 @@ use cairn_crdt::epoch::secret::EpochSecret;
 use cairn_crdt::id::{AccessKey, EntryId, MailboxId, MemberId};
 use cairn_crdt::mailbox::keys::access_key;
 use cairn_crdt::mailbox::record::{Parcel, Sealer};
-use cairn_crdt::replica::keepers::Misconduct;
+use cairn_crdt::replica::keepers::{KeeperView, Misconduct};
 
 use crate::record::CANARY;
 use crate::world::World;
@@ -115,13 +115,18 @@ impl World {
         self.check_keepers(&members);
     }
 
-    /// Whether someone is in no mailbox, and one who began a generation took them for no member. They
-    /// are let in when they meet somebody: the keys that followed theirs are not for them.
+    /// Whether someone is in no mailbox, and one who began a generation took them for no member, or its
+    /// keeper went back to a generation of before they came. They are let in when they meet somebody:
+    /// the keys that followed theirs are not for them.
     fn is_shut_out(&self, who: usize) -> bool {
         let person = &self.people[who];
         let views = person.replica.as_ref().map(|replica| replica.keepers()).unwrap_or_default();
         let left_out = |readers: &Vec<MemberId>| !readers.contains(&person.member);
-        !views.iter().any(|view| view.open) && self.keepers.begun.iter().any(left_out)
+        let of_before = |view: &KeeperView| {
+            self.keepers.all.iter().any(|it| it.key == view.keeper && it.went_back)
+        };
+        !views.iter().any(|view| view.open)
+            && (self.keepers.begun.iter().any(left_out) || views.iter().any(of_before))
     }
 
     /// 7: with nothing to do, a machine leaves its keepers alone.

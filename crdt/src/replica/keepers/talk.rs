@@ -49,9 +49,7 @@ impl Replica {
         stirs: bool,
         out: &mut Outcome,
     ) {
-        for place in std::mem::take(&mut out.entered) {
-            self.keepers.grow(&self.set, place);
-        }
+        self.grow_shelves(out);
         let keepers = self.keepers.visits.keys().filter(|_| stirs || out.has_authored());
         let keepers: Vec<TransportKey> = keepers.copied().collect();
         for keeper in keepers {
@@ -61,12 +59,16 @@ impl Replica {
                 visit.asked.push_back(asked);
                 out.effect(Effect::Keeper { keeper, ask });
             }
+            // Asking can mint an epoch, which lies with none of them yet.
+            self.grow_shelves(out);
         }
-        // Asking can mint an epoch, which is an entry too.
+        self.keep_memories(out);
+    }
+
+    fn grow_shelves(&mut self, out: &mut Outcome) {
         for place in std::mem::take(&mut out.entered) {
             self.keepers.grow(&self.set, place);
         }
-        self.keep_memories(out);
     }
 
     fn next_ask<R: CryptoRng>(
