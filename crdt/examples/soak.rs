@@ -55,7 +55,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 /// Where the seeds begin unless said.
-const FIRST: u64 = 1_000_000;
+const FIRST: u64 = many::AT_LENGTH;
 
 fn main() -> ExitCode {
     let (mut events, mut first) = (None, FIRST);

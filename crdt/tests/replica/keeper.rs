@@ -44,6 +44,10 @@ pub struct Keeper {
     pub named_only: BTreeSet<RecordId>,
     /// Whether it says of every comparison that nothing differs.
     pub agrees: bool,
+    /// Whether it never waits for news before it answers.
+    pub restless: bool,
+    /// How often somebody waited for news.
+    pub watched: usize,
     /// How often records were asked for by name.
     pub fetches: usize,
     /// Records that it leaves out of one comparison.
@@ -113,6 +117,8 @@ impl Keeper {
     ) -> Option<KeeperReply> {
         let mut withheld = self.withheld.clone();
         withheld.extend(&self.named_only);
+        self.watched += usize::from(matches!(request, KeeperRequest::Watch { .. }));
+        let restless = self.restless;
         self.fetches += usize::from(matches!(request, KeeperRequest::Fetch(_)));
         let mailbox = self.mailboxes.get_mut(&id).unwrap();
         let shown = |record: &RecordId| !withheld.contains(record);
@@ -138,7 +144,7 @@ impl Keeper {
                 KeeperReply::Records { records: List::new(records).unwrap(), more }
             }
             KeeperRequest::Watch { after, drops } => {
-                if mailbox.newest > after.0 || mailbox.drops != drops {
+                if restless || mailbox.newest > after.0 || mailbox.drops != drops {
                     return Some(KeeperReply::Newest {
                         cursor: Cursor(mailbox.newest),
                         drops: mailbox.drops,

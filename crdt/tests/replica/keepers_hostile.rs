@@ -497,3 +497,21 @@ fn m4_what_a_receipt_claims_is_as_large_as_the_group_at_most() {
     c.pass(4_000_000);
     assert_eq!(view(&c, 0).misconduct, None, "it is not taken up");
 }
+
+#[test]
+fn m4_a_keeper_that_goes_back_while_it_is_open_is_found_out_and_not_asked_without_end() {
+    let (mut c, keeper) = apart(118, 2);
+    c.thread(0, "Night", "is anyone there");
+    c.settle();
+    let mailbox = c.keepers.get_mut(&keeper).unwrap().one_mut();
+    mailbox.records.retain(|cursor, _| *cursor <= 1);
+    mailbox.newest = 1;
+    // It answers at once to whoever waits for news, over and over.
+    c.keepers.get_mut(&keeper).unwrap().restless = true;
+    c.thread(1, "Later", "I am");
+    c.settle();
+    assert!(view(&c, 1).misconduct.is_some());
+    let before = c.keepers[&keeper].watched;
+    c.pass(60_000);
+    assert!(c.keepers[&keeper].watched - before <= 2 * 61);
+}

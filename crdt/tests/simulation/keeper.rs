@@ -84,7 +84,7 @@ pub struct Keepers {
     pub put: BTreeMap<[u8; 32], Put>,
     /// Questions that ever arrived.
     pub questions: u64,
-    /// Whom those who began generations counted as members, since people are apart.
+    /// Whom those who began generations counted as members.
     pub begun: Vec<Vec<MemberId>>,
     /// Who accused whom, and when.
     pub accused: std::collections::BTreeSet<(usize, usize, u64)>,
@@ -204,7 +204,15 @@ impl World {
             _ => return,
         };
         let Some(replica) = self.people[who].replica.as_ref() else { return };
-        let readers: Vec<MemberId> = replica.authority().members().keys().copied().collect();
+        let authority = replica.authority();
+        let mut readers: Vec<MemberId> = authority.members().keys().copied().collect();
+        // Who left of their own accord is trusted until a moderator comes (M2).
+        let left = |member: &MemberId| {
+            authority.rank_of(member).is_none()
+                && authority.was_member(member)
+                && authority.removed(member).is_none()
+        };
+        readers.extend(authority.devices().values().map(|device| device.member).filter(left));
         if ids.is_empty() {
             self.keepers.begun.push(readers);
             return;

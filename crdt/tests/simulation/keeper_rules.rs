@@ -63,7 +63,6 @@ impl World {
         }
         self.count("scattered");
         self.network.scattered = true;
-        self.keepers.begun.clear();
         for who in 0..self.people.len() {
             self.unplug(who);
         }

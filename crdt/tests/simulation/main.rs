@@ -28,7 +28,7 @@ mod store;
 mod trace;
 mod world;
 
-use many::{FAULTS, SIZE};
+use many::{SIZE, faults};
 
 /// Seeds of the routine run.
 const SEEDS: u64 = 2_000;
@@ -42,7 +42,7 @@ fn number(name: &str) -> Option<u64> {
 #[test]
 fn replay() {
     let Some(seed) = number("CAIRN_SEED") else { return };
-    let plan = plan::expand(seed, SIZE, FAULTS);
+    let plan = plan::expand(seed, SIZE, faults(seed));
     if let Err(failure) = run::run(seed, &plan) {
         match number("CAIRN_TRACE") {
             None => {}

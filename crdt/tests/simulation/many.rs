@@ -7,9 +7,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::plan::{self, Faults, Size};
 use crate::run;
 
-/// Of what size the worlds are, and what goes wrong in them.
+/// Of what size the worlds are.
 pub const SIZE: Size = Size { people: 2, steps: 25 };
-pub const FAULTS: Faults = Faults { rollback: true, malice: true, keepers: true };
+
+/// Worlds with keepers take several times as long: the routine run has so many, the first.
+const WITH_KEEPERS: u64 = 190;
+/// From this seed on, where the long run begins, all have them that may.
+pub const AT_LENGTH: u64 = 1_000_000;
+
+pub const fn faults(seed: u64) -> Faults {
+    let keepers = seed <= WITH_KEEPERS || seed >= AT_LENGTH;
+    Faults { rollback: true, malice: true, keepers }
+}
 
 /// Failures after which no further world is tried.
 const ENOUGH: usize = 4;
@@ -75,7 +84,7 @@ pub fn worlds(first: u64, go_on: impl Fn(u64, &Outcome) -> bool + Sync) -> Outco
                             break;
                         }
                     }
-                    let plan = plan::expand(seed, SIZE, FAULTS);
+                    let plan = plan::expand(seed, SIZE, faults(seed));
                     let result = run::run(seed, &plan);
                     let mut outcome = outcome.lock().unwrap();
                     match result {
@@ -118,7 +127,7 @@ impl Outcome {
 
     /// Every failure with the steps that are enough and how to play it again.
     pub fn failures(&self) -> String {
-        let explain = |seed: &u64| run::explain(*seed, &plan::expand(*seed, SIZE, FAULTS));
+        let explain = |seed: &u64| run::explain(*seed, &plan::expand(*seed, SIZE, faults(*seed)));
         self.failed.iter().map(explain).collect::<Vec<_>>().join("\n\n")
     }
 }

@@ -18,6 +18,8 @@ use crate::time::Timestamp;
 const REST_MILLIS: u64 = 300_000;
 /// The same after it could not answer.
 pub(super) const SHORT_REST_MILLIS: u64 = 15_000;
+/// Milliseconds until a keeper that had no news is waited for again: it should have waited itself.
+const NO_NEWS_MILLIS: u64 = 1_000;
 
 impl Replica {
     /// The answer to what was asked first.
@@ -108,8 +110,14 @@ impl Replica {
             }
             (Asked::Watch, KeeperReply::Newest { cursor, drops }) => {
                 visit.newest = cursor;
-                if cursor > visit.memory.cursor {
+                if cursor < visit.memory.cursor {
+                    // It was set back: opened again it says from where it goes on.
+                    visit.state = None;
+                    visit.rest = now.after(SHORT_REST_MILLIS);
+                } else if cursor > visit.memory.cursor {
                     visit.read = false;
+                } else if drops == visit.drops && visit.asked.is_empty() {
+                    visit.rest = visit.rest.max(now.after(NO_NEWS_MILLIS));
                 }
                 if drops != visit.drops {
                     visit.drops = drops;
