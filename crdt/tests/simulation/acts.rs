@@ -261,7 +261,8 @@ impl World {
         let Some((code, by)) = of(&codes, number).map(|index| self.codes[index].clone()) else {
             return;
         };
-        let at_keepers = !code.keepers.is_empty() && (self.network.scattered || number % 3 == 0);
+        let at_keepers =
+            !code.keepers.is_empty() && (self.network.scattered || number.is_multiple_of(3));
         if self.people.len() >= PEOPLE {
             return;
         }

@@ -224,6 +224,7 @@ impl Disk {
     }
 
     /// The mailbox that a connection is in, or why it is there no more.
+    #[expect(clippy::result_large_err, reason = "test code")]
     fn inside(&mut self, now: u64, place: &mut Place) -> Result<&mut Mailbox, KeeperReply> {
         let Place::Mailbox(id, access) = *place else { return Err(KeeperReply::Refused) };
         let Some(mailbox) = self.mailboxes.get_mut(&id) else { return Err(KeeperReply::Refused) };
@@ -405,6 +406,7 @@ impl Disk {
     }
 
     /// The mailbox whose drop-box this is, if a connection may use that.
+    #[expect(clippy::result_large_err, reason = "test code")]
     fn with_box(
         &mut self,
         now: u64,

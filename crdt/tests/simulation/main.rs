@@ -33,6 +33,40 @@ use many::{SIZE, faults};
 /// Seeds of the routine run.
 const SEEDS: u64 = 2_000;
 
+/// What has to have happened of keepers when so many worlds were played: what never happens is not
+/// tried.
+const HAPPENS: &[&str] = &[
+    "a keeper accused of having been set back",
+    "a keeper accused of lying",
+    "a keeper accused of withholding",
+    "a keeper that has no time",
+    "a long sleep",
+    "a question to a keeper that was lost",
+    "agreed by keepers alone",
+    "an answer of a keeper that was lost",
+    "an honest keeper looked into",
+    "answers in drop-boxes",
+    "erased content that no keeper has",
+    "generations begun",
+    "generations met ended",
+    "keeper: Add",
+    "keeper: Dismiss",
+    "keeper: Down",
+    "keeper: Full",
+    "keeper: HangUp",
+    "keeper: Loses",
+    "keeper: SetBack",
+    "letters in drop-boxes",
+    "nonsense of a keeper",
+    "records erased",
+    "records that a keeper forgot",
+    "records that a keeper hid",
+    "records that expired",
+    "renewals",
+    "someone outside who cannot open a mailbox",
+    "someone whom a record does not open for",
+];
+
 fn number(name: &str) -> Option<u64> {
     #[expect(clippy::disallowed_methods, reason = "the seed to play again comes from outside")]
     let value = std::env::var(name).ok()?;
@@ -63,7 +97,8 @@ fn every_seed_holds() {
     println!("{}", outcome.shown());
     assert!(outcome.failed.is_empty(), "{}", outcome.failures());
     if outcome.worlds >= SEEDS {
-        let missing = outcome.missing();
+        let missing: Vec<&&str> =
+            HAPPENS.iter().filter(|what| !outcome.counts.contains_key(**what)).collect();
         assert!(missing.is_empty(), "these never happened: {missing:?}");
     }
 }

@@ -23,40 +23,6 @@ pub const fn faults(seed: u64) -> Faults {
 /// Failures after which no further world is tried.
 const ENOUGH: usize = 4;
 
-/// What has to have happened of keepers when so many worlds were played: what never happens is not
-/// tried.
-const HAPPENS: &[&str] = &[
-    "a keeper accused of having been set back",
-    "a keeper accused of lying",
-    "a keeper accused of withholding",
-    "a keeper that has no time",
-    "a long sleep",
-    "a question to a keeper that was lost",
-    "agreed by keepers alone",
-    "an answer of a keeper that was lost",
-    "an honest keeper looked into",
-    "answers in drop-boxes",
-    "erased content that no keeper has",
-    "generations begun",
-    "generations met ended",
-    "keeper: Add",
-    "keeper: Dismiss",
-    "keeper: Down",
-    "keeper: Full",
-    "keeper: HangUp",
-    "keeper: Loses",
-    "keeper: SetBack",
-    "letters in drop-boxes",
-    "nonsense of a keeper",
-    "records erased",
-    "records that a keeper forgot",
-    "records that a keeper hid",
-    "records that expired",
-    "renewals",
-    "someone outside who cannot open a mailbox",
-    "someone whom a record does not open for",
-];
-
 /// What became of all of them.
 #[derive(Default)]
 pub struct Outcome {
@@ -111,11 +77,6 @@ impl Outcome {
         *self.counts.entry("bytes".to_owned()).or_default() += report.bytes;
         self.events += report.events;
         self.worlds += 1;
-    }
-
-    /// What should have happened and never did.
-    pub fn missing(&self) -> Vec<&'static str> {
-        HAPPENS.iter().filter(|what| !self.counts.contains_key(**what)).copied().collect()
     }
 
     /// What happened how often, a line each.
