@@ -14,21 +14,18 @@ pub(super) struct Telling {
     /// Since when the next one is being regained.
     since: Instant,
     due: Option<Instant>,
-    /// Whether anything was told yet: who has just started is to be found at once, and a code that is
-    /// made then has to say where.
-    begun: bool,
 }
 
 impl Telling {
     /// The whole allowance.
     pub(super) const fn new(now: Instant) -> Self {
-        Self { left: policy::TELLINGS, since: now, due: None, begun: false }
+        Self { left: policy::TELLINGS, since: now, due: None }
     }
 
     /// There is something to tell, or no longer.
     pub(super) fn set(&mut self, is_news: bool, now: Instant) {
         self.regain(now);
-        let settled = if self.begun { now.checked_add(policy::SETTLE) } else { Some(now) };
+        let settled = now.checked_add(policy::SETTLE);
         let allowed = if self.left > 0 { settled } else { self.regained().max(settled) };
         self.due = self.due.or(allowed).filter(|_| is_news);
     }
@@ -39,7 +36,7 @@ impl Telling {
         if due {
             self.regain(now);
             self.left = self.left.saturating_sub(1);
-            (self.due, self.begun) = (None, true);
+            self.due = None;
         }
         due
     }
