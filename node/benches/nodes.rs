@@ -10,6 +10,7 @@
 #[path = "nodes/process.rs"]
 mod process;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use cairn_crdt::capability::grant::History;
@@ -22,11 +23,19 @@ use cairn_node::api::command::{HistoryChoice, ImportLine, Request};
 use cairn_node::storage::{Home, Store as _};
 use rand_core::SeedableRng as _;
 
-use process::{Node, PASSPHRASE, TEXT, home, loopback_bytes, measures};
+use process::{Node, PASSPHRASE, home, loopback_bytes, serve};
+
+const TEXT: &str = "last night was hard again, but I called my sister and slept a little";
 
 #[tokio::main]
 async fn main() {
-    if !measures().await {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, word, home] = arguments.as_slice()
+        && word == "node"
+    {
+        return serve(Path::new(home)).await;
+    }
+    if arguments.iter().any(|argument| argument == "--test") {
         return;
     }
     let (mut few, mut many) = (measure(1_000).await, measure(10_000).await);

@@ -10,6 +10,7 @@
 #[path = "nodes/process.rs"]
 mod process;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use cairn_node::api::command::{HistoryChoice, ImportLine, Request};
@@ -18,11 +19,19 @@ use cairn_node::runtime::{self, KeeperOptions};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use process::{Node, TEXT, home, loopback_bytes, measures};
+use process::{Node, home, loopback_bytes, serve};
+
+const TEXT: &str = "last night was hard again, but I called my sister and slept a little";
 
 #[tokio::main]
 async fn main() {
-    if !measures().await {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, word, home] = arguments.as_slice()
+        && word == "node"
+    {
+        return serve(Path::new(home)).await;
+    }
+    if arguments.iter().any(|argument| argument == "--test") {
         return;
     }
     println!(

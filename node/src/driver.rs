@@ -322,9 +322,6 @@ impl Driver {
             }
         };
         persona.link = Link::new(id, commands);
-        if !connections.way.listens() {
-            persona.hide(&mut self.desk);
-        }
         persona.link.send(NetworkCommand::Keepers(persona.keepers.contacts()));
         Ok(())
     }

@@ -15,7 +15,6 @@ use cairn_crdt::replica::input::SessionId;
 use store::SharedStore;
 
 mod identity;
-mod places;
 mod store;
 mod wire;
 
@@ -79,13 +78,10 @@ impl Node {
     }
 
     fn open(store: SharedStore, seed: u8, now: Timestamp) -> Self {
-        Self::open_by(store, seed, now, Way::default())
-    }
-
-    fn open_by(store: SharedStore, seed: u8, now: Timestamp, way: Way) -> Self {
         let ends = Ends::default();
         let networks = Box::new(Wires { ends: ends.clone(), taken: 0 });
-        let connections = Connections { networks, listen: Vec::new(), usual: true, way };
+        let connections =
+            Connections { networks, listen: Vec::new(), usual: true, way: Way::default() };
         let rng = ChaCha20Rng::seed_from_u64(u64::from(seed) + now.as_millis());
         let boxed = Box::new(store.clone());
         let driver = Driver::open(now, PathBuf::from("/"), boxed, rng, Some(connections)).unwrap();
