@@ -57,7 +57,7 @@ fn parcels(c: &Community, who: usize, keeper: TransportKey) -> Vec<(RecordId, Se
 }
 
 /// All runs that lie there, each with the record that holds it.
-fn runs(c: &Community, who: usize, keeper: TransportKey) -> Vec<(RecordId, Run)> {
+pub fn runs(c: &Community, who: usize, keeper: TransportKey) -> Vec<(RecordId, Run)> {
     let mut found = Vec::new();
     for (id, _, parcel) in parcels(c, who, keeper) {
         if let Parcel::Runs(runs) = parcel {
@@ -477,25 +477,40 @@ fn m1_of_records_without_end_a_device_remembers_so_many() {
     assert_eq!(known(&c, 1, keeper).len(), SHELF_RECORDS);
 }
 
-#[test]
-fn m4_what_a_receipt_claims_is_as_large_as_the_group_at_most() {
-    let (mut c, keeper) = apart(117, 2);
-    let group = c.people[0].replica.group();
-    let many = (0..500_u64).map(|number| {
+/// Person 1 signs that logs lie there, of so many devices that nobody knows.
+fn claims(c: &Community, keeper: TransportKey, logs: u64) -> Parcel {
+    let made_up = (0..logs).map(|number| {
         let mut id = [7; 32];
         id[..8].copy_from_slice(&number.to_be_bytes());
         let tip = Tip { seq: 1, entry: EntryId::from_bytes(id) };
         (DeviceId::from_bytes(id), List::new(vec![tip]).unwrap())
     });
-    let frontier = Frontier(Map::new(many.collect()).unwrap());
+    let frontier = Frontier(Map::new(made_up.collect()).unwrap());
     let (device, count) = (c.people[1].replica.device(), 9);
-    let message = codec::encode(&(group, count, &frontier));
-    let signature = device_key(&c, 1).sign(domain::SIGN_RECEIPT, &message);
+    let message = codec::encode(&(c.people[0].replica.group(), count, &frontier));
+    let signature = device_key(c, 1).sign(domain::SIGN_RECEIPT, &message);
     let receipt = Receipt { device, count, frontier, signature };
-    let left_at = List::new(vec![mailbox(&c, keeper)]).unwrap();
-    slip_in(&mut c, keeper, &Parcel::Receipt { receipt, left_at });
+    Parcel::Receipt { receipt, left_at: List::new(vec![mailbox(c, keeper)]).unwrap() }
+}
+
+#[test]
+fn m4_what_a_receipt_claims_is_as_large_as_the_group_at_most() {
+    let (mut c, keeper) = apart(117, 2);
+    let claims = claims(&c, keeper, 500);
+    slip_in(&mut c, keeper, &claims);
     c.pass(4_000_000);
     assert_eq!(view(&c, 0).misconduct, None, "it is not taken up");
+}
+
+#[test]
+fn m4_what_may_lie_in_a_record_that_one_cannot_open_is_missed_by_nobody() {
+    let (mut c, keeper) = apart(119, 2);
+    let claims = claims(&c, keeper, 1);
+    let sealed = sealed(&c, keeper, &claims);
+    let closed = NewRecord { bytes: Bytes::new(vec![1; 600]).unwrap(), ..sealed.clone() };
+    put(&mut c, keeper, vec![closed, sealed]);
+    c.pass(4_000_000);
+    assert_eq!(view(&c, 0).misconduct, None);
 }
 
 #[test]
