@@ -322,6 +322,12 @@ impl Authority {
         })
     }
 
+    /// Whether someone was a member and left of their own accord.
+    #[must_use]
+    pub fn has_left(&self, member: &MemberId) -> bool {
+        self.rank_of(member).is_none() && self.was_member(member) && self.removed(member).is_none()
+    }
+
     /// The highest grant that a member was ever validly given, whatever became of it.
     #[must_use]
     pub fn highest_ever(&self, member: &MemberId) -> Option<GrantId> {

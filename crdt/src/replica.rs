@@ -45,6 +45,7 @@ mod rewriting;
 mod rollback;
 mod sessions;
 pub mod snapshot;
+mod welcoming;
 mod whereabouts;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -207,11 +207,7 @@ impl World {
         let authority = replica.authority();
         let mut readers: Vec<MemberId> = authority.members().keys().copied().collect();
         // Who left of their own accord is trusted until a moderator comes (M2).
-        let left = |member: &MemberId| {
-            authority.rank_of(member).is_none()
-                && authority.was_member(member)
-                && authority.removed(member).is_none()
-        };
+        let left = |member: &MemberId| authority.has_left(member);
         readers.extend(authority.devices().values().map(|device| device.member).filter(left));
         if ids.is_empty() {
             self.keepers.begun.push(readers);
