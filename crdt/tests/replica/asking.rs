@@ -175,18 +175,23 @@ fn k8_with_history_all_whoever_lacks_an_epoch_is_given_it() {
     assert!(c.reads(two, "written without knowing"));
 }
 
-#[test]
-fn k8_who_always_asks_costs_a_bounded_number_of_entries() {
-    let mut c = Community::with_members(86, 4);
-    c.thread(0, "Evening", "hello");
-    for _ in 0..24 {
-        let member = c.member(3);
+/// The epochs there are once person 3 has been removed and has come back so often.
+fn epochs_of_removals(c: &mut Community, times: usize) -> Vec<EpochId> {
+    let member = c.member(3);
+    for _ in 0..times {
         c.remove(0, 3, CutChoice::FromTip);
         c.ask(0, Command::Grant { member, rank: Rank::Member })
             .unwrap_or_else(|why| panic!("{why}"));
     }
     c.settle();
-    let epochs: Vec<EpochId> = minted(&c, 0, Audience::Readers).iter().map(|m| m.epoch).collect();
+    minted(c, 0, Audience::Readers).iter().map(|m| m.epoch).collect()
+}
+
+#[test]
+fn k8_who_always_asks_costs_a_bounded_number_of_entries() {
+    let mut c = Community::with_members(86, 4);
+    c.thread(0, "Evening", "hello");
+    let epochs = epochs_of_removals(&mut c, 24);
     let device = c.people[2].replica.device();
     let day = |c: &mut Community| {
         let before = welcomes(c, 0, device);
@@ -208,14 +213,7 @@ fn k8_who_always_asks_costs_a_bounded_number_of_entries() {
 fn k8_junk_of_others_uses_up_nobodys_help() {
     let mut c = Community::with_members(88, 4);
     c.thread(0, "Evening", "hello");
-    let member = c.member(3);
-    for _ in 0..6 {
-        c.remove(0, 3, CutChoice::FromTip);
-        c.ask(0, Command::Grant { member, rank: Rank::Member })
-            .unwrap_or_else(|why| panic!("{why}"));
-    }
-    c.settle();
-    let epochs: Vec<EpochId> = minted(&c, 0, Audience::Readers).iter().map(|m| m.epoch).collect();
+    let epochs = epochs_of_removals(&mut c, 6);
     let device = c.people[2].replica.device();
     let sealed = Bytes::new(vec![7; 64]).unwrap();
     let junk = vec![Control::Welcome(Welcome { recipient: device, sealed }); 40];

@@ -2,6 +2,7 @@
 
 use cairn_crdt::capability::grant::History;
 use cairn_crdt::capability::rank::Rank;
+use cairn_crdt::id::{DocumentId, RequestId};
 use cairn_crdt::replica::ReplicaState;
 use cairn_crdt::replica::input::{Command, CommandId, Input};
 
@@ -59,9 +60,9 @@ fn j2_who_is_declined_through_a_keeper_is_told() {
     assert_eq!(c.people[newcomer].replica.state(), ReplicaState::Declined);
 }
 
-#[test]
-fn m2_a_drop_box_that_is_full_of_junk_holds_up_nothing_else() {
-    let mut c = with_keeper(5);
+/// Somebody has left a letter, of which person 0 knows: the thread, who, and the request.
+fn asked_at_a_keeper(seed: u64) -> (Community, DocumentId, usize, RequestId) {
+    let mut c = with_keeper(seed);
     let thread = c.thread(0, "Before", "said before");
     let mut invitation = c.invite(0, Rank::Member, 2, false);
     invitation.contacts = cairn_crdt::codec::List::default();
@@ -69,6 +70,12 @@ fn m2_a_drop_box_that_is_full_of_junk_holds_up_nothing_else() {
     let newcomer = c.join(invitation);
     c.settle();
     let request = c.request(0).expect("the letter came");
+    (c, thread, newcomer, request)
+}
+
+#[test]
+fn m2_a_drop_box_that_is_full_of_junk_holds_up_nothing_else() {
+    let (mut c, thread, newcomer, request) = asked_at_a_keeper(5);
     // Somebody else who has the code fills the box.
     c.keepers.values_mut().next().unwrap().one_mut().box_room = Some(1);
     c.ask(0, Command::Admit { request }).unwrap_or_else(|why| panic!("{why}"));
@@ -86,14 +93,7 @@ fn m2_a_drop_box_that_is_full_of_junk_holds_up_nothing_else() {
 
 #[test]
 fn m2_a_drop_box_that_somebody_closed_holds_up_nothing_and_is_made_anew() {
-    let mut c = with_keeper(6);
-    let thread = c.thread(0, "Before", "said before");
-    let mut invitation = c.invite(0, Rank::Member, 2, false);
-    invitation.contacts = cairn_crdt::codec::List::default();
-    c.settle();
-    let newcomer = c.join(invitation);
-    c.settle();
-    let request = c.request(0).expect("the letter came");
+    let (mut c, thread, newcomer, request) = asked_at_a_keeper(6);
     // Another member closes the box before the answer is put.
     let close = |c: &mut Community| {
         c.keepers.values_mut().next().unwrap().one_mut().boxes.clear();

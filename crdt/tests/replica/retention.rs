@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use cairn_crdt::capability::grant::History;
 use cairn_crdt::capability::rank::Rank;
 use cairn_crdt::epoch::secret::{Audience, EpochSecret, Mint};
-use cairn_crdt::id::{DocumentId, EpochId};
+use cairn_crdt::id::{DocumentId, EntryId, EpochId};
 use cairn_crdt::log::entry::{Control, Sealing};
 use cairn_crdt::replica::ReplicaState;
 use cairn_crdt::replica::effect::{Reply, Verdict};
@@ -122,15 +122,21 @@ fn k7_what_was_erased_stays_closed_to_whoever_takes_the_device_later() {
     }
 }
 
-#[test]
-fn k7_what_is_still_to_come_keeps_its_secret_for_a_while_and_not_for_ever() {
-    let mut c = Community::with_members(142, 3);
+/// Three people who have read a post of person 1: its epoch, and its entry.
+fn with_a_post_to_lack(seed: u64) -> (Community, EpochId, EntryId) {
+    let mut c = Community::with_members(seed, 3);
     let thread = c.thread(0, "Evening", "hello");
     c.settle();
     let post = c.post(1, thread, "the words that are lacking");
     c.settle();
     let epoch = sealed_under(&c, 1, post);
     let entry = c.people[1].replica.created(&post).unwrap();
+    (c, epoch, entry)
+}
+
+#[test]
+fn k7_what_is_still_to_come_keeps_its_secret_for_a_while_and_not_for_ever() {
+    let (mut c, epoch, entry) = with_a_post_to_lack(142);
     c.unplug(1);
     for who in [0, 2] {
         let kept = c.people[who].store.entries.get_mut(&entry).unwrap();
@@ -392,13 +398,7 @@ fn k7_the_request_key_of_an_invite_goes_when_that_expires() {
 /// Nobody has the secret any more, but somebody has read what was sealed under it.
 #[test]
 fn k8_where_the_secret_is_gone_envelopes_are_handed_over() {
-    let mut c = Community::with_members(152, 3);
-    let thread = c.thread(0, "Evening", "hello");
-    c.settle();
-    let post = c.post(1, thread, "the words that are lacking");
-    c.settle();
-    let epoch = sealed_under(&c, 1, post);
-    let entry = c.people[1].replica.created(&post).unwrap();
+    let (mut c, epoch, entry) = with_a_post_to_lack(152);
     c.unplug(2);
     let kept = c.people[2].store.entries.get_mut(&entry).unwrap();
     (kept.payload, kept.document, kept.envelope) = (None, None, None);

@@ -26,16 +26,21 @@ const KEEPER_TIMES: u64 = 4;
 const MURMUR: u64 = 120;
 
 impl World {
-    /// Ends all that keeps people apart and waits until nothing moves; then everything is checked.
-    pub fn quiet(&mut self) {
-        self.network.sides = None;
-        self.network.scattered = false;
+    /// Lines are good, keepers do their work, and everyone is here.
+    pub(super) fn be_well(&mut self) {
         self.network.delay = 20;
         self.network.loss = 0;
         self.mend_keepers();
         for who in 0..self.people.len() {
             self.restart(who);
         }
+    }
+
+    /// Ends all that keeps people apart and waits until nothing moves; then everything is checked.
+    pub fn quiet(&mut self) {
+        self.network.sides = None;
+        self.network.scattered = false;
+        self.be_well();
         let mut still = 0;
         for stretch in 0..STRETCHES {
             self.join_hands(stretch == 0);

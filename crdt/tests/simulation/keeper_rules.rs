@@ -73,12 +73,7 @@ impl World {
         if !self.network.scattered {
             return;
         }
-        self.network.delay = 20;
-        self.network.loss = 0;
-        self.mend_keepers();
-        for who in 0..self.people.len() {
-            self.restart(who);
-        }
+        self.be_well();
         let mut still = 0;
         for _ in 0..STRETCHES {
             let (moved, questions) = (self.moved(), self.keepers.questions);
