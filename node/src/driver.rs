@@ -27,6 +27,7 @@ use crate::network::{FindingCommand, FindingEvent, NetworkCommand, NetworkError,
 use crate::storage::Store;
 use desk::Desk;
 use incoming::{Incoming, NetworkId};
+use inviting::Invitation;
 use link::Link;
 use persona::Persona;
 use timers::Wake;
@@ -37,6 +38,7 @@ mod desk;
 mod finding;
 mod founding;
 pub mod incoming;
+mod inviting;
 mod keepers;
 mod link;
 mod outgoing;
@@ -105,6 +107,7 @@ pub struct Driver {
     networks: u64,
     home: PathBuf,
     listening: Vec<(Timestamp, oneshot::Sender<Vec<String>>)>,
+    invitations: Vec<Invitation>,
     stopped: bool,
 }
 
@@ -130,6 +133,7 @@ impl Driver {
             networks: 0,
             home,
             listening: Vec::new(),
+            invitations: Vec::new(),
             stopped: false,
         };
         for group in groups {
@@ -137,7 +141,7 @@ impl Driver {
             if let Err(error) = driver.reopen(now, group) {
                 tracing::error!(kind = error.kind, "a group could not be opened");
             }
-            driver.connect(group)?;
+            driver.connect(now, group)?;
         }
         driver.finish(now);
         Ok(driver)
@@ -153,7 +157,8 @@ impl Driver {
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
         let listening = self.listening.iter().map(|(at, _)| *at).min();
-        [self.desk.timers.next(), listening].into_iter().flatten().min()
+        let inviting = self.invitation_due();
+        [self.desk.timers.next(), listening, inviting].into_iter().flatten().min()
     }
 
     /// The networks that have commands waiting for room: as soon as one has some, call
@@ -218,6 +223,7 @@ impl Driver {
 
     /// Brings to disk and out what was taken in, and does what is due.
     pub fn finish(&mut self, now: Timestamp) {
+        self.invite_who_waited(now);
         for (group, wake) in self.desk.timers.due(now) {
             match wake {
                 Wake::Replica(timer) => {
@@ -271,7 +277,7 @@ impl Driver {
     /// Reads a group from the store, if it is not open, and connects it.
     fn revive(&mut self, now: Timestamp, group: GroupId) -> Result<(), ApiError> {
         self.reopen(now, group)?;
-        if let Err(error) = self.connect(group) {
+        if let Err(error) = self.connect(now, group) {
             tracing::error!(kind = error.kind, "a group could not be connected");
             self.desk.timers.set(group, Wake::Reopen, now.after(LISTENING_MILLIS));
         }
@@ -285,7 +291,7 @@ impl Driver {
 
     /// Starts the network of a persona, if there are networks and its own is not up. What its
     /// replica has asked for so far must not be let out before.
-    fn connect(&mut self, group: GroupId) -> Result<(), ApiError> {
+    fn connect(&mut self, now: Timestamp, group: GroupId) -> Result<(), ApiError> {
         let first = self.is_first(group)?;
         let (Some(connections), Some(persona)) =
             (&mut self.connections, self.personas.get_mut(&group))
@@ -321,7 +327,7 @@ impl Driver {
                 Ok(commands) => break commands,
             }
         };
-        persona.link = Link::new(id, commands);
+        persona.link = Link::new(id, commands, now.after(LISTENING_MILLIS));
         persona.link.send(NetworkCommand::Keepers(persona.keepers.contacts()));
         Ok(())
     }
@@ -361,6 +367,7 @@ impl Driver {
 
     fn stop(&mut self) {
         let stopping = ApiError::unavailable("the node is being stopped");
+        self.fail_invitations(&stopping);
         for persona in self.personas.values_mut() {
             self.desk.fail_all(persona.group, &stopping);
             persona.link.send(NetworkCommand::Shutdown);

@@ -36,6 +36,8 @@ enum Outcome {
     Answer(Answer),
     /// Ask the replica of this group, and make the answer of its reply.
     Command(GroupId, Command, Then),
+    /// Ask the replica of this group for an invitation, once the code can say where this node is.
+    Invite(GroupId, Command),
     /// Synchronise this group, and answer when that is done.
     Sync(GroupId),
     /// Answer when the request to join this group was heard.
@@ -79,12 +81,9 @@ impl Driver {
             Ok(Outcome::Answer(value)) => drop(answer.send(Ok(value))),
             Err(error) => drop(answer.send(Err(error))),
             Ok(Outcome::Command(group, command, then)) => {
-                let input = self.desk.command(group, command, then, answer);
-                if let Some(persona) = self.personas.get_mut(&group) {
-                    persona.give(input);
-                    persona.run(&mut self.desk, now);
-                }
+                self.command(now, group, command, then, answer);
             }
+            Ok(Outcome::Invite(group, command)) => self.invite(now, group, command, answer),
             Ok(Outcome::Sync(group)) => {
                 self.desk.waits.for_sync(group, now, answer);
                 self.synchronise(now, group);
@@ -94,6 +93,22 @@ impl Driver {
                 drop(answer.send(Ok(json!({}))));
                 self.stop();
             }
+        }
+    }
+
+    /// Asks the replica of a group.
+    pub(super) fn command(
+        &mut self,
+        now: Timestamp,
+        group: GroupId,
+        command: Command,
+        then: Then,
+        answer: Answering,
+    ) {
+        let input = self.desk.command(group, command, then, answer);
+        if let Some(persona) = self.personas.get_mut(&group) {
+            persona.give(input);
+            persona.run(&mut self.desk, now);
         }
     }
 
@@ -131,7 +146,7 @@ impl Driver {
             Request::Invite { group, rank, uses, expires_in_seconds, at_once } => {
                 let group = self.inside(now, &group)?.group;
                 let invite = members::invite(now, &rank, uses, expires_in_seconds, at_once)?;
-                Ask(group, invite, Then::Invite)
+                Outcome::Invite(group, invite)
             }
             Request::Requests { group } => Now(members::requests(&self.inside(now, &group)?)?),
             Request::Admit { group, request } => {
@@ -294,11 +309,7 @@ impl Driver {
     /// Asks the replica to synchronise with every connected peer now.
     fn synchronise(&mut self, now: Timestamp, group: GroupId) {
         let (answer, _) = tokio::sync::oneshot::channel();
-        let input = self.desk.command(group, Command::Sync, Then::Done, answer);
-        if let Some(persona) = self.personas.get_mut(&group) {
-            persona.give(input);
-            persona.run(&mut self.desk, now);
-        }
+        self.command(now, group, Command::Sync, Then::Done, answer);
     }
 
     /// The group that a person means, with everything before this question done.

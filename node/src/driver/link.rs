@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use cairn_crdt::id::{GroupId, TransportKey};
 use cairn_crdt::replica::effect::Verdict;
 use cairn_crdt::replica::input::{GossipToken, Protocol, SessionId};
+use cairn_crdt::time::Timestamp;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -50,6 +51,8 @@ pub(super) struct Link {
     pub(super) unreachable: BTreeSet<TransportKey>,
     /// Where others may reach this node, as binary multiaddrs.
     pub(super) listening: Vec<Vec<u8>>,
+    /// Until when a network that was just started may still be finding out where it listens.
+    pub(super) settles: Timestamp,
     /// Whether anyone ever said a word on a request to join.
     pub(super) answered: bool,
     /// Gossip that waits for a verdict.
@@ -61,8 +64,12 @@ pub(super) struct Link {
 
 impl Link {
     /// The side of a network that was just started.
-    pub(super) fn new(id: NetworkId, commands: mpsc::Sender<NetworkCommand>) -> Self {
-        Self { id, commands: Some(commands), ..Self::default() }
+    pub(super) fn new(
+        id: NetworkId,
+        commands: mpsc::Sender<NetworkCommand>,
+        settles: Timestamp,
+    ) -> Self {
+        Self { id, commands: Some(commands), settles, ..Self::default() }
     }
 
     /// Whether there is a network.

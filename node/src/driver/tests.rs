@@ -15,6 +15,7 @@ use cairn_crdt::replica::input::SessionId;
 use store::SharedStore;
 
 mod identity;
+mod inviting;
 mod store;
 mod wire;
 
@@ -78,10 +79,13 @@ impl Node {
     }
 
     fn open(store: SharedStore, seed: u8, now: Timestamp) -> Self {
+        Self::open_at(store, seed, now, Vec::new())
+    }
+
+    fn open_at(store: SharedStore, seed: u8, now: Timestamp, listen: Vec<Multiaddr>) -> Self {
         let ends = Ends::default();
         let networks = Box::new(Wires { ends: ends.clone(), taken: 0 });
-        let connections =
-            Connections { networks, listen: Vec::new(), usual: true, way: Way::default() };
+        let connections = Connections { networks, listen, usual: true, way: Way::default() };
         let rng = ChaCha20Rng::seed_from_u64(u64::from(seed) + now.as_millis());
         let boxed = Box::new(store.clone());
         let driver = Driver::open(now, PathBuf::from("/"), boxed, rng, Some(connections)).unwrap();
