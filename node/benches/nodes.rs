@@ -10,7 +10,6 @@
 #[path = "nodes/process.rs"]
 mod process;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use cairn_crdt::capability::grant::History;
@@ -23,19 +22,11 @@ use cairn_node::api::command::{HistoryChoice, ImportLine, Request};
 use cairn_node::storage::{Home, Store as _};
 use rand_core::SeedableRng as _;
 
-use process::{Node, PASSPHRASE, home, loopback_bytes, serve};
-
-const TEXT: &str = "last night was hard again, but I called my sister and slept a little";
+use process::{Node, PASSPHRASE, TEXT, home, loopback_bytes, measures};
 
 #[tokio::main]
 async fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    if let [_, word, home] = arguments.as_slice()
-        && word == "node"
-    {
-        return serve(Path::new(home)).await;
-    }
-    if arguments.iter().any(|argument| argument == "--test") {
+    if !measures().await {
         return;
     }
     let (mut few, mut many) = (measure(1_000).await, measure(10_000).await);

@@ -10,7 +10,6 @@
 #[path = "nodes/process.rs"]
 mod process;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use cairn_node::api::command::{HistoryChoice, ImportLine, Request};
@@ -19,19 +18,11 @@ use cairn_node::runtime::{self, KeeperOptions};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use process::{Node, home, loopback_bytes, serve};
-
-const TEXT: &str = "last night was hard again, but I called my sister and slept a little";
+use process::{Node, TEXT, home, loopback_bytes, measures};
 
 #[tokio::main]
 async fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    if let [_, word, home] = arguments.as_slice()
-        && word == "node"
-    {
-        return serve(Path::new(home)).await;
-    }
-    if arguments.iter().any(|argument| argument == "--test") {
+    if !measures().await {
         return;
     }
     println!(

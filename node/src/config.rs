@@ -213,6 +213,13 @@ pub fn is_loopback(bytes: &[u8]) -> bool {
     first.unwrap_or(false)
 }
 
+/// Whether a binary multiaddr is a circuit of a relay, which says nothing of where a machine is.
+#[must_use]
+pub fn is_circuit(bytes: &[u8]) -> bool {
+    let address = Multiaddr::try_from(bytes.to_vec());
+    address.is_ok_and(|address| address.iter().any(|part| part == Protocol::P2pCircuit))
+}
+
 /// A libp2p identity as text.
 #[must_use]
 pub fn peer_text(key: &TransportKey) -> String {

@@ -328,6 +328,9 @@ impl Driver {
             }
         };
         persona.link = Link::new(id, commands, now.after(LISTENING_MILLIS));
+        if !connections.way.listens() {
+            persona.hide(&mut self.desk);
+        }
         persona.link.send(NetworkCommand::Keepers(persona.keepers.contacts()));
         Ok(())
     }

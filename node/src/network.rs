@@ -18,15 +18,14 @@
 //!   dialled through this node's own keepers: `guard` has the last word. Through a proxy, no socket leads anywhere
 //!   else. Both close when something fails: without a relay or proxy this node waits.
 //! - No name that a peer says is ever looked up.
-//! - Everything that a stranger can make grow has a bound in [`policy`].
+//! - Everything that a stranger can make grow has a bound in `policy`.
 //! - The event loop always takes commands, so that it and the driver never wait for each other.
 //! - No address and no peer id is logged above trace. The crates underneath do log them: a
-//!   subscriber turns off the targets of [`policy::QUIET_TARGETS`].
-
-pub mod policy;
+//!   subscriber takes only the lines of targets that begin with `cairn`.
 
 mod behaviour;
 mod discovery;
+mod doorway;
 mod event_loop;
 mod finding;
 mod framing;
@@ -37,6 +36,7 @@ mod keepers;
 mod names;
 mod nearby;
 mod observed;
+mod policy;
 mod probing;
 mod punching;
 mod reachability;
@@ -45,6 +45,7 @@ mod sessions;
 mod socks;
 mod streams;
 mod swarm;
+mod telling;
 pub(crate) mod transport;
 mod upgrade;
 
@@ -146,7 +147,7 @@ pub struct KeeperContact {
 #[derive(Debug)]
 pub enum NetworkEvent {
     /// Where others may reach this node now: every listening and confirmed address, as binary
-    /// multiaddrs without the peer id.
+    /// multiaddrs without the peer id. Not said more often than a few times in an hour.
     Listening(Vec<Vec<u8>>),
     /// A peer's first connection is up.
     Connected(TransportKey),

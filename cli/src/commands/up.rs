@@ -1,9 +1,12 @@
 use std::io::{IsTerminal, Write};
 
-use cairn_node::network::policy::QUIET_TARGETS;
 use cairn_node::runtime::{self, Ready, UpOptions};
 use serde_json::json;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 use super::{Setting, init};
 use crate::error::Failure;
@@ -95,19 +98,22 @@ fn make_store(setting: &Setting) -> Result<zeroize::Zeroizing<String>, Failure> 
 
 /// The node's log, on stderr. It holds no names, texts, ids or addresses.
 pub(super) fn log_to_stderr() {
-    let filter =
+    let asked =
         EnvFilter::try_from_env("CAIRN_LOG").unwrap_or_else(|_| EnvFilter::new("cairn_node=warn"));
-    // libp2p's own lines carry addresses, some at `warn`: they are off whatever was asked for.
-    let quiet = QUIET_TARGETS.iter().filter_map(|target| format!("{target}=off").parse().ok());
-    let filter = quiet.fold(filter, EnvFilter::add_directive);
     // A subscriber that is set already is as good.
-    drop(
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr)
-            .with_ansi(false)
-            .try_init(),
-    );
+    drop(own_lines(asked, std::io::stderr).try_init());
+}
+
+/// Of the lines that were asked for those of this program's own crates: the ones underneath write
+/// addresses, peer ids and what is asked of a database, some at `warn`. Directives that turn them off
+/// would be outdone by any that names a target more closely.
+fn own_lines<W>(asked: EnvFilter, to: W) -> impl SubscriberInitExt
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let own = filter_fn(|line| line.target().starts_with("cairn"));
+    let lines = fmt::layer().with_writer(to).with_ansi(false);
+    tracing_subscriber::registry().with(lines.with_filter(asked.and(own)))
 }
 
 fn text(paint: Paint, answer: &serde_json::Value) -> String {
@@ -125,4 +131,28 @@ fn text(paint: Paint, answer: &serde_json::Value) -> String {
     }
     let many = counted(u64::try_from(listen.len()).unwrap_or(u64::MAX), "address");
     format!("Your node is running, on {many}:{addresses}\nCtrl-C stops it.")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Seek as _};
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn the_log_holds_lines_of_this_program_only_whatever_was_asked_for() {
+        let mut log = tempfile::tempfile().unwrap();
+        let asked = EnvFilter::new("trace,libp2p_swarm::connection=trace,hyper_util=trace");
+        let lines = own_lines(asked, Arc::new(log.try_clone().unwrap())).set_default();
+        tracing::trace!(target: "cairn_node::network", "of this program");
+        tracing::error!(target: "libp2p_swarm::connection", "192.0.2.1");
+        tracing::warn!(target: "hyper_util::client::legacy::pool", "192.0.2.1");
+        tracing::error!(target: "tokio_postgres::query", "192.0.2.1");
+        drop(lines);
+        log.rewind().unwrap();
+        let mut text = String::new();
+        log.read_to_string(&mut text).unwrap();
+        assert!(text.contains("of this program") && !text.contains("192.0.2.1"), "{text}");
+    }
 }

@@ -15,7 +15,23 @@ use tempfile::TempDir;
 
 pub const PASSPHRASE: &str = "a passphrase for a benchmark";
 
-pub async fn serve(home: &Path) {
+/// What is written in every post.
+pub const TEXT: &str = "last night was hard again, but I called my sister and slept a little";
+
+/// Whether this process is to measure. Otherwise it was one of the nodes, and has been stopped, or was
+/// only to show that it starts.
+pub async fn measures() -> bool {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, word, home] = arguments.as_slice()
+        && word == "node"
+    {
+        serve(Path::new(home)).await;
+        return false;
+    }
+    !arguments.iter().any(|argument| argument == "--test")
+}
+
+async fn serve(home: &Path) {
     let options =
         UpOptions { listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()], ..UpOptions::default() };
     runtime::up(home, PASSPHRASE, options, |_| println!("ready")).await.unwrap();

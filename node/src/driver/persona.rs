@@ -4,12 +4,11 @@
 //! person, before it is on disk (S4); and a replica that is ahead of its store is thrown away and
 //! read from it again.
 
+mod places;
+
 use std::collections::VecDeque;
 
-use cairn_crdt::capability::invite::{Code, Contact};
-use cairn_crdt::codec::{Bytes, List};
-use cairn_crdt::id::{GroupId, TransportKey};
-use cairn_crdt::limits;
+use cairn_crdt::id::GroupId;
 use cairn_crdt::replica::bundles::Unpacked;
 use cairn_crdt::replica::effect::{Effect, Event, Write};
 use cairn_crdt::replica::input::{Input, KeeperEvent, SessionEvent, SessionId};
@@ -22,7 +21,6 @@ use super::keepers::Keepers;
 use super::link::Link;
 use super::timers::Wake;
 use crate::api::command::ApiError;
-use crate::config;
 use crate::network::{FindingCommand, NetworkCommand};
 use crate::storage::{MEMBER_SETTING, StorageError};
 
@@ -33,8 +31,6 @@ const REST_MILLIS: u64 = 10_000;
 /// Milliseconds between the end of a persona's network and the next one with a new identity: the
 /// old one lets go of its ports meanwhile.
 const RESTART_MILLIS: u64 = 1_000;
-/// The group setting that holds the addresses that the node listened on last.
-const ADDRESSES_SETTING: &str = "addresses";
 
 /// One persona.
 pub(super) struct Persona {
@@ -327,67 +323,4 @@ impl Persona {
         self.link.drained(session);
         self.sent(desk, session, true);
     }
-
-    /// The node's own addresses changed.
-    pub(super) fn listens(&mut self, desk: &mut Desk, addresses: Vec<Vec<u8>>) {
-        self.link.listening.clone_from(&addresses);
-        let stored = bounded(&addresses);
-        let bytes = cairn_crdt::codec::encode(&stored);
-        let mut ports = self.ports(desk);
-        let learnt = ports.learn(&addresses);
-        let ports = serde_json::to_vec(&ports).unwrap_or_default();
-        let kept =
-            desk.store.set_group_setting(self.group, ADDRESSES_SETTING, &bytes).and_then(|()| {
-                match learnt {
-                    true => desk.store.set_group_setting(self.group, config::PORTS_SETTING, &ports),
-                    false => Ok(()),
-                }
-            });
-        if let Err(error) = kept {
-            // They are only a help for the next start.
-            tracing::warn!(%error, "the node's addresses could not be remembered");
-        }
-        self.give(Input::Listening { addresses });
-    }
-
-    /// The ports that this persona chose before.
-    pub(super) fn ports(&self, desk: &Desk) -> config::Ports {
-        let stored = desk.store.group_setting(self.group, config::PORTS_SETTING).ok().flatten();
-        stored.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
-    }
-
-    /// Puts where this node can be reached into an invitation code: where it listens now, or did
-    /// when it last ran.
-    pub(super) fn with_contact(&self, desk: &Desk, mut code: Code) -> Code {
-        let Some(replica) = &self.replica else { return code };
-        let addresses = if self.link.listening.is_empty() {
-            let stored = desk.store.group_setting(self.group, ADDRESSES_SETTING).ok().flatten();
-            let limit = limits::ADDRESSES.saturating_mul(limits::ADDRESS_BYTES.saturating_add(2));
-            stored
-                .and_then(|bytes| cairn_crdt::codec::decode(&bytes, limit.saturating_add(8)).ok())
-                .unwrap_or_default()
-        } else {
-            bounded(&self.link.listening)
-        };
-        let transport = TransportKey::from_bytes(replica.transport_key().verifying_key());
-        let mut contacts = vec![Contact { transport, addresses }];
-        let others = code.contacts.iter().filter(|contact| contact.transport != transport);
-        contacts.extend(others.take(limits::ADMITTERS.saturating_sub(1)).cloned());
-        code.contacts = List::new(contacts).unwrap_or_default();
-        code
-    }
-}
-
-/// As many addresses as one contact may have, those that others can reach first.
-fn bounded(addresses: &[Vec<u8>]) -> List<Bytes<{ limits::ADDRESS_BYTES }>, { limits::ADDRESSES }> {
-    let mut fit: Vec<(bool, Bytes<{ limits::ADDRESS_BYTES }>)> = addresses
-        .iter()
-        .filter_map(|address| {
-            let bytes = Bytes::new(address.clone()).ok()?;
-            Some((config::is_loopback(address), bytes))
-        })
-        .collect();
-    fit.sort_by_key(|(loopback, _)| *loopback);
-    List::new(fit.into_iter().map(|(_, bytes)| bytes).take(limits::ADDRESSES).collect())
-        .unwrap_or_default()
 }

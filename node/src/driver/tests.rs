@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use cairn_crdt::capability::invite::Code;
 use cairn_crdt::replica::input::Protocol;
 use rand_core::SeedableRng as _;
 use serde_json::Value;
@@ -16,6 +17,7 @@ use store::SharedStore;
 
 mod identity;
 mod inviting;
+mod places;
 mod store;
 mod wire;
 
@@ -79,13 +81,19 @@ impl Node {
     }
 
     fn open(store: SharedStore, seed: u8, now: Timestamp) -> Self {
-        Self::open_at(store, seed, now, Vec::new())
+        Self::open_by(store, seed, now, Vec::new(), Way::default())
     }
 
-    fn open_at(store: SharedStore, seed: u8, now: Timestamp, listen: Vec<Multiaddr>) -> Self {
+    fn open_by(
+        store: SharedStore,
+        seed: u8,
+        now: Timestamp,
+        listen: Vec<Multiaddr>,
+        way: Way,
+    ) -> Self {
         let ends = Ends::default();
         let networks = Box::new(Wires { ends: ends.clone(), taken: 0 });
-        let connections = Connections { networks, listen, usual: true, way: Way::default() };
+        let connections = Connections { networks, listen, usual: true, way };
         let rng = ChaCha20Rng::seed_from_u64(u64::from(seed) + now.as_millis());
         let boxed = Box::new(store.clone());
         let driver = Driver::open(now, PathBuf::from("/"), boxed, rng, Some(connections)).unwrap();
@@ -151,6 +159,23 @@ fn start(group: &str, title: &str) -> Request {
         note: None,
         wants: None,
     }
+}
+
+fn invite(group: &str) -> Request {
+    Request::Invite {
+        group: group.to_owned(),
+        rank: "member".to_owned(),
+        uses: 1,
+        expires_in_seconds: None,
+        at_once: false,
+    }
+}
+
+/// What an invitation says of where the node is.
+fn places(answer: Result<Answer, ApiError>) -> Vec<Vec<u8>> {
+    let code = Code::from_text(&text(&answer.unwrap(), "code")).unwrap();
+    let contacts = code.contacts.iter().flat_map(|contact| contact.addresses.iter());
+    contacts.map(|address| address.as_slice().to_vec()).collect()
 }
 
 fn threads(node: &mut Node, group: &str) -> usize {

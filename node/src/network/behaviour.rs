@@ -8,6 +8,7 @@ use libp2p::{connection_limits, identify, mdns, memory_connection_limits, ping, 
 use rand_chacha::ChaCha20Rng;
 
 use super::discovery::is_loopback;
+use super::doorway::Doorway;
 use super::gossip::{self, Gated};
 use super::observed::Observed;
 use super::probing::Probing;
@@ -24,6 +25,7 @@ const PROTOCOL_VERSION: &str = "";
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
     memory: memory_connection_limits::Behaviour,
+    doorway: Doorway,
     pending: connection_limits::Behaviour,
     pub(super) streams: Streams,
     pub(super) identify: Observed,
@@ -72,6 +74,7 @@ impl Behaviour {
         let upnp = (config.upnp && listens && outward).then(upnp::tokio::Behaviour::default);
         Ok(Self {
             memory: memory_connection_limits::Behaviour::with_max_percentage(policy::MEMORY_PART),
+            doorway: Doorway::default(),
             pending: connection_limits::Behaviour::new(pending),
             streams: Streams::default(),
             identify: Observed::new(identify),

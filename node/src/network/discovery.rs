@@ -17,16 +17,23 @@ pub(super) fn read(bytes: &[u8], peer: &PeerId) -> Option<Multiaddr> {
 /// The address without the peer's name at its end; `None` if it names another peer, none can be
 /// reached there, or a name would have to be looked up. Only a relay may stand at a name: it is
 /// entered if it is a keeper of this node's own, which has been looked up or reached already.
-pub(super) fn of_peer(mut address: Multiaddr, peer: &PeerId) -> Option<Multiaddr> {
-    if let Some(Protocol::P2p(named)) = address.iter().last() {
-        if named != *peer {
-            return None;
-        }
-        address.pop();
-    }
+pub(super) fn of_peer(address: Multiaddr, peer: &PeerId) -> Option<Multiaddr> {
+    let address = unnamed(address, peer)?;
     let long = address.as_ref().len() > limits::ADDRESS_BYTES;
     let fit = leads_somewhere(&address) || (is_relayed(&address) && leads_by_name(&address));
     (!long && fit).then_some(address)
+}
+
+/// An address without this peer's name at its end; `None` if it names another.
+fn unnamed(mut address: Multiaddr, peer: &PeerId) -> Option<Multiaddr> {
+    match address.iter().last() {
+        Some(Protocol::P2p(named)) if named != *peer => return None,
+        Some(Protocol::P2p(_)) => {
+            address.pop();
+        }
+        _ => {}
+    }
+    Some(address)
 }
 
 /// Whether these are the address and port of a machine, and perhaps a relay there.
@@ -65,13 +72,8 @@ fn is_port<'a>(mut parts: impl Iterator<Item = Protocol<'a>>) -> bool {
 
 /// The address of a keeper, as an operator wrote it: it may begin with a name. Without the keeper's
 /// own name at its end; `None` if it leads nowhere, or is a circuit.
-pub(super) fn of_keeper(mut address: Multiaddr, keeper: &PeerId) -> Option<Multiaddr> {
-    if let Some(Protocol::P2p(named)) = address.iter().last() {
-        if named != *keeper {
-            return None;
-        }
-        address.pop();
-    }
+pub(super) fn of_keeper(address: Multiaddr, keeper: &PeerId) -> Option<Multiaddr> {
+    let address = unnamed(address, keeper)?;
     let leads = leads_somewhere(&address) || leads_by_name(&address);
     (leads && !is_relayed(&address)).then_some(address)
 }
@@ -94,8 +96,7 @@ pub(super) fn relay_of(address: &Multiaddr) -> Option<PeerId> {
     None
 }
 
-/// Whether an address is of this machine only. What a peer says of itself must not make this node
-/// knock at its own doors, unless the peer is on this machine too.
+/// Whether an address is of this machine only.
 pub(super) fn is_loopback(address: &Multiaddr) -> bool {
     match address.iter().next() {
         Some(Protocol::Ip4(ip)) => ip.is_loopback(),
@@ -125,9 +126,59 @@ pub(super) fn is_outside(address: &Multiaddr) -> bool {
     }
 }
 
+/// Whether two addresses are of one machine, or of one router.
+pub(super) fn is_same_host(one: &Multiaddr, other: &Multiaddr) -> bool {
+    one.iter().next() == other.iter().next()
+}
+
+/// Whether somebody who calls from an address comes from another network than this node, which
+/// listens at these: not whoever calls from the same link, where every IPv6 address looks as if it
+/// could be called from anywhere.
+pub(super) fn comes_from_outside<'a>(
+    caller: &Multiaddr,
+    listening: impl IntoIterator<Item = &'a Multiaddr>,
+) -> bool {
+    is_outside(caller) && !listening.into_iter().any(|own| are_neighbours(own, caller))
+}
+
+/// Whether two addresses are of one link. How much of an address names the link is not known here:
+/// of IPv6 it is 64 bits nearly everywhere. Of IPv4 those that can be called from anywhere have no
+/// neighbours but this machine itself.
+fn are_neighbours(one: &Multiaddr, other: &Multiaddr) -> bool {
+    match (one.iter().next(), other.iter().next()) {
+        (Some(Protocol::Ip4(one)), Some(Protocol::Ip4(other))) => one == other,
+        (Some(Protocol::Ip6(one)), Some(Protocol::Ip6(other))) => {
+            one.segments().first_chunk::<4>() == other.segments().first_chunk::<4>()
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_calls_from_the_same_link_does_not_come_from_outside() {
+        let own: Vec<Multiaddr> = [
+            "/ip4/192.168.1.7/tcp/4001",
+            "/ip4/203.0.113.7/tcp/4001",
+            "/ip6/2001:db8:1:2::7/udp/4001/quic-v1",
+        ]
+        .map(|text| text.parse().unwrap())
+        .into();
+        let outside = |text: &str| comes_from_outside(&text.parse().unwrap(), &own);
+        assert!(outside("/ip6/2001:db8:1:3::8/tcp/1") && outside("/ip4/203.0.113.8/tcp/1"));
+        for near in [
+            "/ip6/2001:db8:1:2:ffff::8/tcp/1",
+            "/ip6/fe80::8/tcp/1",
+            "/ip4/203.0.113.7/tcp/1",
+            "/ip4/192.168.2.8/tcp/1",
+        ] {
+            assert!(!outside(near), "{near}");
+        }
+        assert!(comes_from_outside(&"/ip6/2001:db8:1:2::8/tcp/1".parse().unwrap(), &[]));
+    }
 
     #[test]
     fn an_address_of_another_peer_or_of_nowhere_is_not_kept() {

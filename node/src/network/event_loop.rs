@@ -4,6 +4,8 @@
 
 mod arrivals;
 mod outward;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -15,7 +17,7 @@ use futures::stream::FuturesUnordered;
 use libp2p::gossipsub::MessageId;
 use libp2p::{Multiaddr, PeerId, Swarm};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::behaviour::Behaviour;
 use super::framing::Report;
@@ -23,10 +25,11 @@ use super::guard::Guard;
 use super::keepers::Keepers;
 use super::nearby::Nearby;
 use super::reachability::Reachability;
-use super::reconnect::Reconnect;
+use super::reconnect::{Reconnect, until};
 use super::sessions::Sessions;
 use super::socks::ProxyHealth;
 use super::swarm::{self, Chance, chance};
+use super::telling::Telling;
 use super::transport::peer_of;
 use super::upgrade::Upgrades;
 use super::{NetworkCommand, NetworkConfig, NetworkError, NetworkEvent, discovery, policy};
@@ -42,6 +45,8 @@ pub(super) struct EventLoop {
     sessions: Sessions,
     reconnect: Reconnect,
     way: Way,
+    /// Whether this node is to listen on this machine only.
+    here_only: bool,
     proxy: ProxyHealth,
     guard: Guard,
     keepers: Keepers,
@@ -59,6 +64,7 @@ pub(super) struct EventLoop {
     relayed: BTreeSet<PeerId>,
     upgrades: Upgrades,
     told_where: Option<BTreeSet<Multiaddr>>,
+    telling: Telling,
     told_reachability: Option<Reachability>,
     verdicts: BTreeMap<GossipToken, (MessageId, PeerId)>,
     next_token: u64,
@@ -87,6 +93,7 @@ impl EventLoop {
             sessions: Sessions::new(),
             reconnect: Reconnect::new(chance(config.jitter, Chance::Pauses)),
             way: config.way,
+            here_only: config.listen.iter().all(discovery::is_loopback),
             proxy,
             guard,
             keepers: Keepers::new(chance(config.jitter, Chance::Keepers)),
@@ -99,6 +106,7 @@ impl EventLoop {
             relayed: BTreeSet::new(),
             upgrades: Upgrades::new(chance(config.jitter, Chance::Upgrades)),
             told_where: None,
+            telling: Telling::new(Instant::now()),
             told_reachability: None,
             verdicts: BTreeMap::new(),
             next_token: 0,
@@ -114,8 +122,12 @@ impl EventLoop {
 
     async fn step(&mut self) -> Next {
         let keeps_up = self.outbox.len() < policy::EVENTS_WAITING;
-        let wakes =
-            [self.reconnect.wake(), self.keepers.wake(Instant::now()), self.upgrades.wake()];
+        let wakes = [
+            self.reconnect.wake(),
+            self.keepers.wake(Instant::now()),
+            self.upgrades.wake(),
+            self.telling.wake(),
+        ];
         let wake = wakes.into_iter().flatten().min();
         let events = self.events.clone();
         tokio::select! {
@@ -140,6 +152,7 @@ impl EventLoop {
         self.place_orders();
         self.dial_who_is_due();
         self.upgrade_who_is_due();
+        self.tell_what_is_due();
         Next::Continue
     }
 
@@ -177,6 +190,7 @@ impl EventLoop {
                 let members: BTreeSet<PeerId> = members.iter().filter_map(peer_of).collect();
                 let before = self.swarm.behaviour().gossip.members().clone();
                 self.swarm.behaviour_mut().gossip.set_members(members.clone());
+                self.members_keep_nothing();
                 for peer in before.symmetric_difference(&members) {
                     self.update_known(*peer);
                 }
@@ -288,12 +302,5 @@ impl EventLoop {
                 () = until(end) => return,
             }
         }
-    }
-}
-
-async fn until(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }

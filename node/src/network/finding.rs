@@ -19,9 +19,10 @@ use cairn_crdt::limits::WHEREABOUTS_BYTES;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
-use super::{KeeperContact, policy, reconnect};
+use super::reconnect::{self, until};
+use super::{KeeperContact, policy};
 use crate::config::Way;
 use burst::{Burst, Outcome};
 
@@ -291,13 +292,6 @@ impl Loop {
 async fn next(burst: &mut Option<Burst>) -> Outcome {
     match burst {
         Some(burst) => burst.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn until(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
         None => std::future::pending().await,
     }
 }

@@ -22,8 +22,8 @@ enum Place {
     None,
     /// Asked for.
     Asked(ListenerId),
-    /// Reserved.
-    Held(ListenerId),
+    /// Reserved, since then.
+    Held(ListenerId, Instant),
     /// Refused, or lost: not asked again before then.
     Resting(Instant),
 }
@@ -32,9 +32,24 @@ struct Keeper {
     lot: u32,
     /// Where this node's own connection to it leads.
     at: Option<Multiaddr>,
-    relays: bool,
+    /// Whether it relays, once it has said so.
+    relays: Option<bool>,
+    /// At which addresses it says that it relays, since a place was asked for.
+    says: BTreeSet<Multiaddr>,
     failures: u32,
     place: Place,
+}
+
+impl Keeper {
+    /// A place that was held for a while was a success: the pauses start anew. One that is granted
+    /// and taken back at once is none.
+    fn was_held(&mut self, now: Instant) {
+        if let Place::Held(_, since) = self.place
+            && now.duration_since(since) >= policy::STEADY
+        {
+            self.failures = 0;
+        }
+    }
 }
 
 /// What to do about a place at a relay.
@@ -42,8 +57,8 @@ struct Keeper {
 pub(super) enum Order {
     /// Reserve one by listening there.
     Listen(PeerId, Multiaddr),
-    /// Give one up.
-    Release(ListenerId),
+    /// Give one up, by ending the connection that it belongs to.
+    Release(PeerId),
 }
 
 /// How many keepers there are, and of what use.
@@ -55,7 +70,7 @@ pub(super) struct Count {
     pub(super) connected: usize,
     /// With a place reserved.
     pub(super) held: usize,
-    /// Connected, but without a place for this node.
+    /// Connected, but without a place for this node, or for anybody.
     pub(super) refusing: usize,
 }
 
@@ -95,7 +110,8 @@ impl Keepers {
             self.known.entry(peer).or_insert(Keeper {
                 lot,
                 at: None,
-                relays: false,
+                relays: None,
+                says: BTreeSet::new(),
                 failures: 0,
                 place: Place::None,
             });
@@ -114,9 +130,10 @@ impl Keepers {
     }
 
     /// The last connection to a keeper is gone, and its place with it.
-    pub(super) fn lost(&mut self, peer: &PeerId) {
+    pub(super) fn lost(&mut self, peer: &PeerId, now: Instant) {
         if let Some(keeper) = self.known.get_mut(peer) {
-            (keeper.at, keeper.relays) = (None, false);
+            keeper.was_held(now);
+            (keeper.at, keeper.relays) = (None, None);
             if !matches!(keeper.place, Place::Resting(_)) {
                 keeper.place = Place::None;
             }
@@ -126,21 +143,18 @@ impl Keepers {
     /// A keeper has said whether it relays.
     pub(super) fn speaks(&mut self, peer: &PeerId, relays: bool) {
         if let Some(keeper) = self.known.get_mut(peer) {
-            keeper.relays = relays;
+            keeper.relays = Some(relays);
         }
     }
 
     /// What is to be done, if a place `is_needed` or not.
     pub(super) fn orders(&self, is_needed: bool, now: Instant) -> Vec<Order> {
         if !is_needed {
-            let held = self.known.values().filter_map(|keeper| match keeper.place {
-                Place::Held(listener) => Some(Order::Release(listener)),
-                // One that is only asked for is given up once it is there.
-                _ => None,
-            });
-            return held.collect();
+            // One that is only asked for is given up once it is there.
+            let held = self.known.iter().filter(|(_, k)| matches!(k.place, Place::Held(..)));
+            return held.map(|(peer, _)| Order::Release(*peer)).collect();
         }
-        let busy = |keeper: &&Keeper| matches!(keeper.place, Place::Asked(_) | Place::Held(_));
+        let busy = |keeper: &&Keeper| matches!(keeper.place, Place::Asked(_) | Place::Held(..));
         let wanted = policy::RESERVATIONS.saturating_sub(self.known.values().filter(busy).count());
         let mut ready: Vec<(&PeerId, &Keeper)> = self
             .known
@@ -148,9 +162,9 @@ impl Keepers {
             .filter(|(_, keeper)| match keeper.place {
                 Place::None => true,
                 Place::Resting(until) => until <= now,
-                Place::Asked(_) | Place::Held(_) => false,
+                Place::Asked(_) | Place::Held(..) => false,
             })
-            .filter(|(_, keeper)| keeper.relays)
+            .filter(|(_, keeper)| keeper.relays == Some(true))
             .collect();
         ready.sort_by_key(|(_, keeper)| (keeper.failures, keeper.lot));
         ready
@@ -164,35 +178,62 @@ impl Keepers {
     pub(super) fn asked(&mut self, peer: &PeerId, listener: ListenerId) {
         if let Some(keeper) = self.known.get_mut(peer) {
             keeper.place = Place::Asked(listener);
+            keeper.says.clear();
         }
+    }
+
+    /// A keeper says of another address that it relays there. If it has said so of too many, its
+    /// place is given up, and its name comes back: they are kept for as long as the place is.
+    pub(super) fn says(
+        &mut self,
+        listener: ListenerId,
+        address: Multiaddr,
+        now: Instant,
+    ) -> Option<PeerId> {
+        let (_, keeper) = self.at(listener)?;
+        keeper.says.insert(address);
+        let too_much = keeper.says.len() > policy::PEER_ADDRESSES;
+        too_much.then(|| self.closed(listener, true, now)).flatten()
+    }
+
+    fn at(&mut self, listener: ListenerId) -> Option<(PeerId, &mut Keeper)> {
+        let own = |keeper: &Keeper| matches!(keeper.place, Place::Asked(at) | Place::Held(at, _) if at == listener);
+        let found = self.known.iter_mut().find(|(_, keeper)| own(keeper));
+        found.map(|(peer, keeper)| (*peer, keeper))
     }
 
     /// A keeper has granted a place.
-    pub(super) fn granted(&mut self, peer: &PeerId) {
+    pub(super) fn granted(&mut self, peer: &PeerId, now: Instant) {
         if let Some(keeper) = self.known.get_mut(peer)
             && let Place::Asked(listener) = keeper.place
         {
-            (keeper.place, keeper.failures) = (Place::Held(listener), 0);
+            keeper.place = Place::Held(listener, now);
         }
     }
 
-    /// A place is no longer, or was refused. Whether it was one of a keeper.
-    pub(super) fn closed(&mut self, listener: ListenerId, is_failure: bool, now: Instant) -> bool {
-        let own = |keeper: &&mut Keeper| matches!(keeper.place, Place::Asked(at) | Place::Held(at) if at == listener);
-        let Some(keeper) = self.known.values_mut().find(own) else { return false };
+    /// A place is no longer, or was refused. Whose it was, if it was one of a keeper.
+    pub(super) fn closed(
+        &mut self,
+        listener: ListenerId,
+        is_failure: bool,
+        now: Instant,
+    ) -> Option<PeerId> {
+        let random = self.chance.next_u32();
+        let (peer, keeper) = self.at(listener)?;
+        keeper.was_held(now);
         if is_failure {
-            let pause = reconnect::pause(keeper.failures, self.chance.next_u32());
+            let pause = reconnect::pause(keeper.failures, random);
             keeper.failures = keeper.failures.saturating_add(1);
             keeper.place = Place::Resting(now.checked_add(pause).unwrap_or(now));
         } else {
             keeper.place = Place::None;
         }
-        true
+        Some(peer)
     }
 
     /// When [`Self::orders`] may say something else, if nothing happens before.
     pub(super) fn wake(&self, now: Instant) -> Option<Instant> {
-        let rests = self.known.values().filter(|keeper| keeper.relays);
+        let rests = self.known.values().filter(|keeper| keeper.relays == Some(true));
         rests
             .filter_map(|keeper| match keeper.place {
                 Place::Resting(until) if until > now => Some(until),
@@ -203,7 +244,7 @@ impl Keepers {
 
     /// Where this node can be called through its keepers.
     pub(super) fn circuits(&self) -> BTreeSet<Multiaddr> {
-        let held = self.known.iter().filter(|(_, k)| matches!(k.place, Place::Held(_)));
+        let held = self.known.iter().filter(|(_, k)| matches!(k.place, Place::Held(..)));
         held.filter_map(|(peer, _)| self.circuit(peer)).collect()
     }
 
@@ -220,108 +261,13 @@ impl Keepers {
         for keeper in self.known.values().filter(|keeper| keeper.at.is_some()) {
             count.connected = count.connected.saturating_add(1);
             let is = |yes: bool| usize::from(yes);
-            count.held = count.held.saturating_add(is(matches!(keeper.place, Place::Held(_))));
-            count.refusing =
-                count.refusing.saturating_add(is(matches!(keeper.place, Place::Resting(_))));
+            let refuses = keeper.relays == Some(false) || matches!(keeper.place, Place::Resting(_));
+            count.held = count.held.saturating_add(is(matches!(keeper.place, Place::Held(..))));
+            count.refusing = count.refusing.saturating_add(is(refuses));
         }
         count
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use rand_core::SeedableRng as _;
-
-    use super::*;
-
-    fn keepers(many: usize) -> (Keepers, Vec<PeerId>) {
-        let mut keepers = Keepers::new(ChaCha20Rng::from_seed([1; 32]));
-        let peers: BTreeSet<PeerId> = (0..many).map(|_| PeerId::random()).collect();
-        keepers.set(peers.clone());
-        for peer in &peers {
-            keepers.connected(peer, format!("/ip4/192.0.2.1/tcp/1/p2p/{peer}").parse().unwrap());
-            keepers.speaks(peer, true);
-        }
-        (keepers, peers.into_iter().collect())
-    }
-
-    fn ask(keepers: &mut Keepers, now: Instant) -> Vec<(PeerId, ListenerId)> {
-        let listens = keepers.orders(true, now).into_iter().map(|order| match order {
-            Order::Listen(peer, _) => (peer, ListenerId::next()),
-            Order::Release(_) => panic!("nothing is to be given up"),
-        });
-        let listens: Vec<_> = listens.collect();
-        for (peer, listener) in &listens {
-            keepers.asked(peer, *listener);
-        }
-        listens
-    }
-
-    #[test]
-    fn two_places_are_reserved_and_given_up_when_none_is_needed() {
-        let (mut keepers, _) = keepers(4);
-        let now = Instant::now();
-        let asked = ask(&mut keepers, now);
-        assert_eq!(asked.len(), policy::RESERVATIONS);
-        assert!(keepers.orders(true, now).is_empty() && keepers.circuits().is_empty());
-        assert!(keepers.orders(false, now).is_empty(), "what is only asked for is waited for");
-        for (peer, _) in &asked {
-            keepers.granted(peer);
-        }
-        let circuits = keepers.circuits();
-        assert_eq!(circuits.len(), 2);
-        assert!(
-            asked.iter().all(|(peer, _)| circuits.contains(
-                &format!("/ip4/192.0.2.1/tcp/1/p2p/{peer}/p2p-circuit").parse().unwrap()
-            ))
-        );
-        assert_eq!(keepers.orders(false, now).len(), 2);
-    }
-
-    #[test]
-    fn who_refuses_rests_longer_each_time_and_the_next_is_asked() {
-        let (mut keepers, _) = keepers(3);
-        let mut now = Instant::now();
-        let asked = ask(&mut keepers, now);
-        let (refusing, listener) = asked[0];
-        assert!(keepers.closed(listener, true, now));
-        assert!(!keepers.closed(listener, true, now), "once is enough");
-        let next = ask(&mut keepers, now);
-        assert!(next.len() == 1 && next[0].0 != refusing && next[0].0 != asked[1].0);
-        let mut before = Instant::now() - Instant::now();
-        for _ in 0..6 {
-            keepers.closed(next[0].1, true, now);
-            let until = keepers.wake(now).unwrap();
-            now = until.max(now + before * 3);
-            let again = ask(&mut keepers, now);
-            for (_, listener) in again {
-                keepers.closed(listener, true, now);
-            }
-            before = keepers.wake(now).unwrap() - now;
-        }
-        assert!(before > policy::FIRST_PAUSE);
-    }
-
-    #[test]
-    fn a_keeper_that_vanished_has_no_place_and_one_that_does_not_relay_is_not_asked() {
-        let (mut keepers, peers) = keepers(2);
-        let now = Instant::now();
-        let asked = ask(&mut keepers, now);
-        keepers.granted(&asked[0].0);
-        keepers.lost(&asked[0].0);
-        assert!(keepers.circuits().is_empty());
-        assert_eq!(keepers.count().connected, 1);
-        assert!(keepers.orders(true, now).is_empty(), "it must be connected first");
-        keepers.connected(&asked[0].0, "/ip4/192.0.2.1/tcp/1".parse().unwrap());
-        assert!(keepers.orders(true, now).is_empty(), "and say that it relays");
-        keepers.speaks(&asked[0].0, true);
-        assert_eq!(keepers.orders(true, now).len(), 1);
-        assert_eq!(keepers.set(BTreeSet::from([peers[0]])), [peers[1]]);
-    }
-
-    #[test]
-    fn the_keepers_are_bounded() {
-        let (keepers, _) = keepers(policy::KEEPERS * 3);
-        assert_eq!(keepers.count().all, policy::KEEPERS);
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use futures::future::join_all;
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use tokio::time::timeout;
@@ -18,21 +19,25 @@ pub(crate) fn is_name(address: &Multiaddr) -> bool {
 }
 
 /// These addresses with every name in front replaced by the addresses that the system finds for it;
-/// what it finds none for is left out. At most [`policy::PEER_ADDRESSES`].
+/// what it finds none for is left out. At most [`policy::PEER_ADDRESSES`] are taken and found. All
+/// names are asked for at once: one that nobody answers for keeps no other waiting.
 pub(crate) async fn look_up(addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
-    let mut found = Vec::new();
-    for address in addresses {
-        if is_name(&address) {
-            found.extend(of_name(&address).await);
-        } else {
-            found.push(address);
-        }
-    }
-    found.truncate(policy::PEER_ADDRESSES);
-    found
+    with(addresses, of_name).await
 }
 
-async fn of_name(address: &Multiaddr) -> Vec<Multiaddr> {
+async fn with<F>(addresses: Vec<Multiaddr>, of_name: impl Fn(Multiaddr) -> F) -> Vec<Multiaddr>
+where
+    F: Future<Output = Vec<Multiaddr>>,
+{
+    let of_name = &of_name;
+    let one = |address: Multiaddr| async move {
+        if is_name(&address) { of_name(address).await } else { vec![address] }
+    };
+    let found = join_all(addresses.into_iter().take(policy::PEER_ADDRESSES).map(one)).await;
+    found.into_iter().flatten().take(policy::PEER_ADDRESSES).collect()
+}
+
+async fn of_name(address: Multiaddr) -> Vec<Multiaddr> {
     let (name, four, six) = match address.iter().next() {
         Some(Protocol::Dns(name)) => (name.into_owned(), true, true),
         Some(Protocol::Dns4(name)) => (name.into_owned(), true, false),
@@ -53,7 +58,24 @@ async fn of_name(address: &Multiaddr) -> Vec<Multiaddr> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::Barrier;
+
     use super::*;
+
+    #[tokio::test]
+    async fn no_name_waits_for_another() {
+        let names: Vec<Multiaddr> = (1..4)
+            .map(|port| format!("/dns4/keeper.example/tcp/{port}").parse().unwrap())
+            .collect();
+        let all_asked = Barrier::new(names.len());
+        let found = with(names.clone(), |name| async {
+            all_asked.wait().await;
+            vec![name]
+        });
+        assert_eq!(timeout(Duration::from_secs(10), found).await.unwrap(), names);
+    }
 
     #[tokio::test]
     async fn a_name_becomes_its_addresses_and_an_address_stays() {

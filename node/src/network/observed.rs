@@ -1,54 +1,62 @@
 //! What others say of this node's own addresses, believed of keepers only.
 //!
 //! libp2p's identify takes every peer's word for where this node was seen, and hands it on to be
-//! tried and to be told to others. Here only what a keeper has seen goes on, and of that a bounded
-//! number: nobody else can make this node believe, try or spread an address.
+//! tried and to be told to others. Here only what a keeper has seen goes on, and of each keeper a
+//! bounded number: nobody else can make this node believe, try or spread an address, and no keeper
+//! can keep another from being heard.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::task::{Context, Poll};
 
 use libp2p::core::transport::PortUse;
 use libp2p::core::{Endpoint, Multiaddr};
+use libp2p::swarm::behaviour::{ExpiredListenAddr, NewListenAddr};
 use libp2p::swarm::{
     ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
     THandlerOutEvent, ToSwarm,
 };
 use libp2p::{PeerId, identify};
 
+use super::discovery::is_relayed;
 use super::policy;
 
 /// Identify, with ears for keepers only.
 pub(super) struct Observed {
     inner: identify::Behaviour,
-    keepers: BTreeSet<PeerId>,
+    /// Where each keeper has seen this node, since it came into its network.
+    seen: BTreeMap<PeerId, BTreeSet<Multiaddr>>,
     /// Whose words the candidates are that come next.
     speaker: Option<PeerId>,
-    seen: BTreeSet<Multiaddr>,
 }
 
 impl Observed {
     /// No keepers yet.
     pub(super) fn new(config: identify::Config) -> Self {
-        Self {
-            inner: identify::Behaviour::new(config),
-            keepers: BTreeSet::new(),
-            speaker: None,
-            seen: BTreeSet::new(),
-        }
+        Self { inner: identify::Behaviour::new(config), seen: BTreeMap::new(), speaker: None }
     }
 
     /// From now on these are this node's keepers.
     pub(super) fn set_keepers(&mut self, keepers: BTreeSet<PeerId>) {
-        self.keepers = keepers;
+        self.seen.retain(|peer, _| keepers.contains(peer));
+        for keeper in keepers {
+            self.seen.entry(keeper).or_default();
+        }
+    }
+
+    /// Begins anew, because the machine has moved to another network: where it was seen before says
+    /// nothing of where it is, and takes no room.
+    pub(super) fn begin_anew(&mut self) {
+        self.seen.values_mut().for_each(BTreeSet::clear);
     }
 
     fn believes(&mut self, address: &Multiaddr) -> bool {
-        let keeper = self.speaker.is_some_and(|speaker| self.keepers.contains(&speaker));
-        if !keeper || (self.seen.len() >= policy::OWN_ADDRESSES && !self.seen.contains(address)) {
+        let Some(seen) = self.speaker.and_then(|speaker| self.seen.get_mut(&speaker)) else {
             return false;
+        };
+        if seen.len() < policy::OWN_ADDRESSES {
+            seen.insert(address.clone());
         }
-        self.seen.insert(address.clone());
-        true
+        seen.contains(address)
     }
 }
 
@@ -78,7 +86,14 @@ impl NetworkBehaviour for Observed {
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
-        self.inner.on_swarm_event(event);
+        match event {
+            // What a relay says of where it is would be told to everyone as this node's own address,
+            // and leave no room for those that are.
+            FromSwarm::NewListenAddr(NewListenAddr { addr, .. })
+            | FromSwarm::ExpiredListenAddr(ExpiredListenAddr { addr, .. })
+                if is_relayed(addr) => {}
+            event => self.inner.on_swarm_event(event),
+        }
     }
 
     fn on_connection_handler_event(
@@ -165,6 +180,29 @@ mod tests {
             }
         };
         timeout(Duration::from_secs(60), settled).await.unwrap()
+    }
+
+    #[test]
+    fn each_keeper_is_believed_so_often_and_anew_in_another_network() {
+        let key = libp2p::identity::Keypair::generate_ed25519().public();
+        let mut observed = Observed::new(identify::Config::new(String::new(), key));
+        let (flooding, honest) = (PeerId::random(), PeerId::random());
+        observed.set_keepers(BTreeSet::from([flooding, honest]));
+        let at =
+            |port: usize| -> Multiaddr { format!("/ip4/192.0.2.1/tcp/{port}").parse().unwrap() };
+        let says = |observed: &mut Observed, who, port| {
+            observed.speaker = Some(who);
+            observed.believes(&at(port))
+        };
+        let believed = (1..1000).filter(|port| says(&mut observed, flooding, *port)).count();
+        assert_eq!(believed, policy::OWN_ADDRESSES);
+        assert!(says(&mut observed, flooding, 1), "what was believed is, when it is said again");
+        assert!(says(&mut observed, honest, 1000));
+        observed.begin_anew();
+        assert!(says(&mut observed, flooding, 1000));
+        observed.set_keepers(BTreeSet::from([honest]));
+        assert!(!says(&mut observed, flooding, 1000) && says(&mut observed, honest, 1000));
+        assert_eq!(observed.seen.len(), 1);
     }
 
     #[tokio::test]

@@ -26,6 +26,8 @@ pub(super) const STRANGER_CONNECTIONS: usize = 64;
 pub(super) const PEER_CONNECTIONS: usize = 4;
 /// Connections that are being set up, in either direction.
 pub(super) const PENDING_CONNECTIONS: u32 = 64;
+/// Of those that come, how many may come from one place.
+pub(super) const PLACE_PENDING: usize = 8;
 /// Attempts to reach sought peers at a time; less than [`PENDING_CONNECTIONS`].
 pub(super) const DIALS: usize = 32;
 /// Part of the machine's memory beyond which no connection is taken.
@@ -61,8 +63,14 @@ pub(super) const NEARBY: usize = 64;
 pub(super) const KEEPERS: usize = 8;
 /// Keepers at whose relays a place is reserved while nobody can call directly.
 pub(super) const RESERVATIONS: usize = 2;
-/// Addresses of this node's own, seen by keepers, that are believed and tried.
-pub(super) const OWN_ADDRESSES: usize = 256;
+/// Addresses of this node's own, seen by one keeper in one network, that are believed and tried.
+pub(super) const OWN_ADDRESSES: usize = 32;
+/// How long addresses that come one after the other are waited for before they are told.
+pub(super) const SETTLE: Duration = Duration::from_millis(100);
+/// Changes of this node's own addresses that are told one after the other.
+pub(super) const TELLINGS: usize = 16;
+/// How long until one more may be told.
+pub(super) const TELL_AGAIN: Duration = Duration::from_secs(600);
 /// Own addresses that keepers are asked to call back at one time.
 pub(super) const PROBES: usize = 4;
 /// Between two times that keepers are asked to call back at addresses not tried yet.
@@ -112,20 +120,6 @@ pub(super) const PING_EVERY: Duration = Duration::from_secs(30);
 pub(super) const IDENTIFY_EVERY: Duration = Duration::from_secs(60);
 /// How long the end of the connections is waited for when the network stops.
 pub(super) const FAREWELL: Duration = Duration::from_secs(2);
-
-/// Targets whose log lines carry peer ids and addresses at every level. A subscriber turns off all
-/// that start with one of these.
-pub const QUIET_TARGETS: &[&str] = &[
-    "libp2p",
-    "multistream_select",
-    "yamux",
-    "quinn",
-    "hickory",
-    "netlink",
-    "if_watch",
-    "igd_next",
-    "Swarm",
-];
 
 /// How many sessions there are when one more is asked for.
 #[derive(Clone, Copy, Debug)]

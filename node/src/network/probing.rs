@@ -1,7 +1,8 @@
 //! Whether this node can be reached from outside: its keepers are asked to call back (AutoNAT v2).
 //!
 //! Nobody else is asked, whatever they offer: a stranger could say that an address works which does
-//! not.
+//! not. Nor is a keeper on the same machine or network: that it comes through says nothing of those
+//! who call from outside, who would then be without a relay.
 
 use std::collections::BTreeSet;
 use std::task::{Context, Poll};
@@ -11,12 +12,12 @@ use libp2p::autonat::v2::client;
 use libp2p::core::transport::PortUse;
 use libp2p::core::{Endpoint, Multiaddr};
 use libp2p::swarm::{
-    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
-    THandlerOutEvent, ToSwarm,
+    ConnectionDenied, ConnectionId, FromSwarm, ListenAddresses, NetworkBehaviour, THandler,
+    THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
 use rand_chacha::ChaCha20Rng;
 
-use super::discovery::is_relayed;
+use super::discovery::{comes_from_outside, is_relayed};
 use super::policy;
 
 type Client = client::Behaviour<ChaCha20Rng>;
@@ -25,6 +26,7 @@ type Client = client::Behaviour<ChaCha20Rng>;
 pub(super) struct Probing {
     inner: Client,
     keepers: BTreeSet<PeerId>,
+    listening: ListenAddresses,
     /// Connections that the client knows: those since it last began anew.
     current: BTreeSet<ConnectionId>,
     chance: ChaCha20Rng,
@@ -36,6 +38,7 @@ impl Probing {
         Self {
             inner: client(chance.clone()),
             keepers: BTreeSet::new(),
+            listening: ListenAddresses::default(),
             current: BTreeSet::new(),
             chance,
         }
@@ -43,7 +46,7 @@ impl Probing {
 
     /// Begins anew, because the machine has moved to another network: the client tries an address
     /// once and would believe what it found out there for ever. Connections from before are of no
-    /// use to it; they do not outlive the move.
+    /// use to it: whoever says that it moved closes those to keepers.
     pub(super) fn begin_anew(&mut self) {
         // Never the nonces of before.
         self.chance.set_stream(self.chance.get_stream().wrapping_add(1 << 32));
@@ -87,7 +90,10 @@ impl NetworkBehaviour for Probing {
         role: Endpoint,
         port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        if self.keepers.contains(&peer) && !is_relayed(address) {
+        // At a circuit is not this node, but who relays for it says that it is.
+        let own = self.listening.iter().filter(|own| !is_relayed(own));
+        let outside = comes_from_outside(address, own);
+        if self.keepers.contains(&peer) && !is_relayed(address) && outside {
             return self
                 .inner
                 .handle_established_outbound_connection(connection, peer, address, role, port);
@@ -97,6 +103,7 @@ impl NetworkBehaviour for Probing {
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        self.listening.on_swarm_event(&event);
         match &event {
             FromSwarm::ConnectionEstablished(established) => {
                 self.current.insert(established.connection_id);
@@ -132,15 +139,21 @@ impl NetworkBehaviour for Probing {
 #[cfg(test)]
 mod tests {
     use either::Either;
+    use libp2p::core::transport::ListenerId;
+    use libp2p::swarm::behaviour::NewListenAddr;
     use rand_core::SeedableRng as _;
 
     use super::*;
 
     #[test]
-    fn only_keepers_that_this_node_has_called_are_asked_to_call_back() {
+    fn only_keepers_outside_that_this_node_has_called_are_asked_to_call_back() {
         let (keeper, member) = (PeerId::random(), PeerId::random());
         let mut probing = Probing::new(ChaCha20Rng::from_seed([1; 32]));
         probing.set_keepers(BTreeSet::from([keeper]));
+        probing.on_swarm_event(FromSwarm::NewListenAddr(NewListenAddr {
+            listener_id: ListenerId::next(),
+            addr: &"/ip6/2001:db8:1:2::7/tcp/1".parse().unwrap(),
+        }));
         let direct: Multiaddr = "/ip4/192.0.2.1/tcp/1".parse().unwrap();
         let relayed = format!("{direct}/p2p/{member}/p2p-circuit/p2p/{keeper}").parse().unwrap();
         let mut asks = |peer, address: &Multiaddr| {
@@ -153,5 +166,10 @@ mod tests {
         assert!(asks(keeper, &direct));
         assert!(!asks(member, &direct));
         assert!(!asks(keeper, &relayed));
+        for near in ["/ip4/192.168.1.9/tcp/1", "/ip6/2001:db8:1:2::9/tcp/1", "/ip4/127.0.0.1/tcp/1"]
+        {
+            assert!(!asks(keeper, &near.parse().unwrap()), "{near}");
+        }
+        assert!(asks(keeper, &"/ip6/2001:db8:1:3::9/tcp/1".parse().unwrap()));
     }
 }

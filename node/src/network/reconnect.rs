@@ -7,7 +7,7 @@ use std::time::Duration;
 use libp2p::{Multiaddr, PeerId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng as _;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::policy;
 
@@ -198,6 +198,14 @@ pub(super) fn pause(failures: u32, random: u32) -> Duration {
         .min(policy::LONGEST_PAUSE);
     let half = whole.checked_div(2).unwrap_or(whole);
     half.saturating_add(half.mul_f64(f64::from(random) / f64::from(u32::MAX)))
+}
+
+/// Waits until a time; for ever, if there is none.
+pub(super) async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 #[cfg(test)]

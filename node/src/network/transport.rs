@@ -7,11 +7,10 @@
 use std::sync::Arc;
 
 use cairn_crdt::id::TransportKey;
-use futures::future::Either;
 use libp2p::core::Transport as _;
 use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::Boxed;
 use libp2p::core::transport::timeout::TransportTimeout;
-use libp2p::core::transport::{Boxed, OrTransport};
 use libp2p::core::upgrade::Version;
 use libp2p::identity::{Keypair, PublicKey, ed25519};
 use libp2p::{PeerId, noise, quic, relay, tcp, yamux};
@@ -82,9 +81,7 @@ impl Paths {
         (config.max_stream_data, config.max_connection_data) = policy::QUIC_WINDOWS;
         let quic = quic::tokio::Transport::new(config)
             .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-        let either = OrTransport::new(quic, tcp).map(|output, _| match output {
-            Either::Left(connection) | Either::Right(connection) => connection,
-        });
+        let either = quic.or_transport(tcp).map(|either, _| either.into_inner());
         Ok(TransportTimeout::new(either, policy::CONNECTING_TIME).boxed())
     }
 
@@ -102,9 +99,7 @@ impl Paths {
         let noise = noise::Config::new(key).map_err(setup)?;
         let circuits =
             circuits.upgrade(Version::V1Lazy).authenticate(noise).multiplex(muxer()).boxed();
-        let either = OrTransport::new(circuits, self.plain(key)?).map(|output, _| match output {
-            Either::Left(connection) | Either::Right(connection) => connection,
-        });
+        let either = circuits.or_transport(self.plain(key)?).map(|either, _| either.into_inner());
         Ok((TransportTimeout::new(either, policy::PROXIED_TIME).boxed(), behaviour))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use cairn_crdt::replica::input::Protocol;
 use cairn_node::config::{Reach, Way};
-use cairn_node::network::{How, NetworkCommand, NetworkEvent, Why};
+use cairn_node::network::{How, KeeperContact, NetworkCommand, NetworkEvent, Why};
 use libp2p::Multiaddr;
 
 use super::node::Node;
@@ -137,15 +137,29 @@ async fn a_keeper_without_room_is_passed_over_and_one_that_vanished_is_replaced(
     }
 }
 
+/// A node that is called as a keeper is, and neither relays nor calls back.
+fn as_keeper(node: &Node) -> KeeperContact {
+    let address = Multiaddr::try_from(node.address.clone()).unwrap();
+    KeeperContact { transport: node.key, addresses: vec![address] }
+}
+
+#[tokio::test]
+async fn of_a_keeper_that_does_not_relay_it_is_said_that_it_has_no_place() {
+    let mut node = Node::start_by(1, None, RELAY_ONLY).await;
+    let keeper = Node::start(2, super::TCP).await;
+    node.command(NetworkCommand::Keepers(vec![as_keeper(&keeper)])).await;
+    let said = |event: &NetworkEvent| match event {
+        NetworkEvent::Reachability(judged) if judged.why == Why::RelaysFull => Some(judged.how),
+        _ => None,
+    };
+    assert_eq!(node.wait(said).await, How::None);
+}
+
 #[tokio::test]
 async fn a_keeper_has_no_part_in_sessions() {
     let mut node = Node::start(1, super::TCP).await;
     let mut keeper = Node::start(2, super::TCP).await;
-    let contact = cairn_node::network::KeeperContact {
-        transport: keeper.key,
-        addresses: vec![Multiaddr::try_from(keeper.address.clone()).unwrap()],
-    };
-    node.command(NetworkCommand::Keepers(vec![contact])).await;
+    node.command(NetworkCommand::Keepers(vec![as_keeper(&keeper)])).await;
     keeper.connected(node.key).await;
     keeper.command(NetworkCommand::Open { peer: node.key, protocol: Protocol::Sync }).await;
     let (session, ..) = keeper.opened().await;
@@ -165,21 +179,40 @@ async fn a_keeper_has_no_part_in_sessions() {
 }
 
 #[tokio::test]
-async fn a_node_that_a_keeper_can_call_back_needs_no_relay() {
-    let relay = Relay::start_calling(8, true).await;
+async fn whoever_is_named_as_a_keeper_is_one_from_then_on_and_none_once_a_member() {
     let mut node = Node::start(1, super::TCP).await;
-    node.command(NetworkCommand::Keepers(vec![relay.contact.clone()])).await;
+    let mut other = Node::start(2, super::TCP).await;
+    connect(&mut other, &mut node).await;
+    node.command(NetworkCommand::Keepers(vec![as_keeper(&other)])).await;
+    // Not the peer any more that the driver was told of.
+    node.disconnected(other.key).await;
+    other.disconnected(node.key).await;
+    other.connected(node.key).await;
+    node.members(&[other.key]).await;
+    other.members(&[node.key]).await;
+    node.seek(&other).await;
+    node.connected(other.key).await;
+    other.connected(node.key).await;
+    session(&mut other, &mut node, Protocol::Sync).await;
+}
+
+#[tokio::test]
+async fn what_a_keeper_says_of_where_it_is_is_told_to_nobody_and_not_kept_without_end() {
+    let at = |port: usize| -> Multiaddr { format!("/ip4/203.0.113.9/tcp/{port}").parse().unwrap() };
+    let (lying, other) = (Relay::start_saying(8, &[at(1)]).await, Relay::start(8).await);
+    let mut node = Node::start(1, super::TCP).await;
+    node.command(NetworkCommand::Keepers(vec![lying.contact.clone()])).await;
     circuits(&mut node).await;
-    assert_eq!(until_reached(&mut node, How::Direct).await, Why::CalledBack);
-    node.wait(|event| match event {
-        NetworkEvent::Listening(addresses) => {
-            let own = |bytes: &Vec<u8>| Multiaddr::try_from(bytes.clone()).unwrap();
-            let circuit = |bytes| own(bytes).to_string().ends_with("/p2p-circuit");
-            (!addresses.iter().any(circuit)).then_some(())
-        }
-        _ => None,
-    })
-    .await;
+    let contacts = vec![lying.contact.clone(), other.contact.clone()];
+    node.command(NetworkCommand::Keepers(contacts)).await;
+    let told = other.told().await;
+    let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+    assert!(told.iter().any(|at| at.starts_with(&lying.circuit().to_string())), "{told:?}");
+    assert!(!told.iter().any(|at| at.contains("203.0.113.9")), "{told:?}");
+    let many: Vec<Multiaddr> = (1..=20).map(at).collect();
+    let talking = Relay::start_saying(8, &many).await;
+    node.command(NetworkCommand::Keepers(vec![talking.contact.clone()])).await;
+    talking.until_left().await;
 }
 
 #[tokio::test]

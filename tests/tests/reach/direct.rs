@@ -1,5 +1,7 @@
 //! Without anybody between.
 
+use cairn_node::config::Way;
+use cairn_node::network::Why;
 use cairn_tests::circle::{gather, gather_through, until_equal};
 use cairn_tests::net::{Mapping, Net};
 use cairn_tests::patience::until;
@@ -7,6 +9,7 @@ use cairn_tests::person::Person;
 use cairn_tests::place::Place;
 use cairn_tests::relay::with_addresses;
 
+use super::bare::{Bare, Call, relay};
 use super::{OPEN, reach};
 
 #[test]
@@ -38,6 +41,14 @@ fn a_member_behind_a_router_and_one_in_the_open_meet() {
     let late = ben.post(&group, &thread, "Are you there?");
     ana.arrive_with(&OPEN);
     ana.until_read(&group, &late);
+}
+
+#[test]
+fn in_the_open_a_keeper_calls_back() {
+    let Some(net) = Net::new("in_the_open_a_keeper_calls_back") else { return };
+    let keeper = relay(&net.machine("keeper"), Call::Tcp);
+    let mut node = Bare::at(&net.machine("node"), 1, Way::default(), &[keeper]);
+    node.reached(|judged| judged.why == Why::CalledBack);
 }
 
 #[test]

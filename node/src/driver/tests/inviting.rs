@@ -1,30 +1,12 @@
 //! A code says where its maker's node is, also when the node has just started.
 
-use cairn_crdt::capability::invite::Code;
-
 use super::*;
-
-fn invite(group: &str) -> Request {
-    Request::Invite {
-        group: group.to_owned(),
-        rank: "member".to_owned(),
-        uses: 1,
-        expires_in_seconds: None,
-        at_once: false,
-    }
-}
-
-fn places(answer: Result<Answer, ApiError>) -> Vec<Vec<u8>> {
-    let code = Code::from_text(&text(&answer.unwrap(), "code")).unwrap();
-    let contacts = code.contacts.iter().flat_map(|contact| contact.addresses.iter());
-    contacts.map(|address| address.as_slice().to_vec()).collect()
-}
 
 /// A node that was told to listen at one address and does not yet, and a code that is asked for.
 fn asked() -> (Node, GroupId, String, oneshot::Receiver<Result<Answer, ApiError>>) {
     let mut node = Node::new(1);
     let listen = vec!["/ip4/203.0.113.7/tcp/0".parse().unwrap()];
-    node = Node::open_at(node.store, 1, node.now, listen);
+    node = Node::open_by(node.store, 1, node.now, listen, Way::default());
     let (id, group) = node.found();
     let mut code = node.asked(invite(&group));
     node.driver.finish(node.now);

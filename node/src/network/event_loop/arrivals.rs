@@ -10,6 +10,7 @@ use libp2p::{Multiaddr, PeerId, identify, mdns, ping, upnp};
 use tokio::time::Instant;
 
 use super::super::behaviour::BehaviourEvent;
+use super::super::discovery::is_relayed;
 use super::super::streams::StreamEvent;
 use super::super::transport::key_of;
 use super::super::{NetworkEvent, discovery, policy};
@@ -28,7 +29,7 @@ impl EventLoop {
                 self.relayed.remove(&peer_id);
                 self.upgrades.end(&peer_id);
                 if self.keepers.is_one(&peer_id) {
-                    self.keepers.lost(&peer_id);
+                    self.keepers.lost(&peer_id, Instant::now());
                     self.tell_where();
                 } else {
                     self.outbox.extend(key_of(&peer_id).map(NetworkEvent::Disconnected));
@@ -38,20 +39,27 @@ impl EventLoop {
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
                 self.not_reached(peer, &error);
             }
+            SwarmEvent::NewListenAddr { listener_id, address } if is_relayed(&address) => {
+                // Where this node is reached through a keeper is told by where it found the keeper.
+                if let Some(keeper) = self.keepers.says(listener_id, address, Instant::now()) {
+                    // An error means that there is no connection.
+                    let _ = self.swarm.disconnect_peer_id(keeper);
+                }
+            }
             SwarmEvent::NewListenAddr { address, .. } => {
                 self.listening.insert(address);
                 self.tell_where();
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => {
                 self.listening.remove(&address);
-                if !discovery::is_relayed(&address) {
+                if !is_relayed(&address) {
                     self.moved();
                 }
                 self.tell_where();
             }
             SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
-                let relay = self.place_closed(listener_id, reason.is_err());
-                if let (false, Err(error)) = (relay, reason) {
+                let keeper = self.keepers.closed(listener_id, reason.is_err(), Instant::now());
+                if let (None, Err(error)) = (keeper, reason) {
                     tracing::warn!(kind = %error.kind(), "no longer listening at one address");
                 }
                 for address in addresses {
@@ -69,7 +77,8 @@ impl EventLoop {
     fn connected(&mut self, peer: PeerId, is_first: bool, endpoint: &ConnectedPoint) {
         if let ConnectedPoint::Listener { send_back_addr, .. } = endpoint
             && !endpoint.is_relayed()
-            && discovery::is_outside(send_back_addr)
+            && discovery::comes_from_outside(send_back_addr, &self.listening)
+            && !self.was_let_in(&peer, send_back_addr)
         {
             self.was_called = true;
         }
@@ -102,14 +111,14 @@ impl EventLoop {
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 if self.keepers.is_one(&peer_id) {
                     self.keepers.speaks(&peer_id, info.protocols.contains(&HOP_PROTOCOL_NAME));
+                    self.tell_reachability();
                     return;
                 }
-                let near = discovery::is_loopback(&info.observed_addr);
                 let known = self.swarm.behaviour().gossip.members().contains(&peer_id);
                 let addresses = info.listen_addrs.into_iter().filter(|_| known);
                 for address in addresses.take(policy::PEER_ADDRESSES) {
-                    let address = discovery::of_peer(address, &peer_id);
-                    if let Some(address) = address.filter(|at| near || !discovery::is_loopback(at))
+                    if let Some(address) = discovery::of_peer(address, &peer_id)
+                        && (is_relayed(&address) || self.may_call(&address))
                     {
                         self.reconnect.learn(&peer_id, address, Instant::now());
                     }
@@ -119,7 +128,7 @@ impl EventLoop {
                 relay_peer_id,
                 ..
             }) => {
-                self.keepers.granted(&relay_peer_id);
+                self.keepers.granted(&relay_peer_id, Instant::now());
                 self.tell_where();
             }
             BehaviourEvent::Probing(probed) => {

@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::FutureExt as _;
-use libp2p::core::transport::ListenerId;
 use libp2p::swarm::DialError;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::{Multiaddr, PeerId};
 use tokio::time::Instant;
 
-use super::super::discovery::{is_loopback, is_relayed, of_keeper, relay_of};
+use super::super::discovery::{
+    is_loopback, is_outside, is_relayed, is_same_host, of_keeper, relay_of,
+};
 use super::super::keepers::Order;
 use super::super::names::{is_name, look_up};
 use super::super::reachability::Facts;
@@ -33,19 +34,7 @@ impl EventLoop {
                 (peer, known.filter_map(|a| of_keeper(a.clone(), &peer)).collect())
             })
             .collect();
-        for peer in self.keepers.set(addresses.keys().copied().collect()) {
-            self.guard.revoke(&peer);
-            self.reconnect.forget(&peer);
-            self.update_known(peer);
-            // An error means that there is no connection.
-            let _ = self.swarm.disconnect_peer_id(peer);
-        }
-        let behaviour = self.swarm.behaviour_mut();
-        let peers = self.keepers.peers();
-        behaviour.identify.set_keepers(peers.clone());
-        if let Some(probing) = behaviour.probing.as_mut() {
-            probing.set_keepers(peers);
-        }
+        self.only_these_keep(addresses.keys().copied().collect());
         for (peer, addresses) in addresses {
             // Looked up, its names are other addresses: nothing else is called before.
             self.guard.permit(peer, &addresses);
@@ -56,7 +45,44 @@ impl EventLoop {
         self.tell_reachability();
     }
 
-    /// Reserves places and gives them up.
+    /// Who has become a member keeps nothing any more, whoever named it as a keeper.
+    pub(super) fn members_keep_nothing(&mut self) {
+        let keepers = self.keepers.peers();
+        let members = self.swarm.behaviour().gossip.members();
+        if !keepers.is_disjoint(members) {
+            let rest = keepers.difference(members).copied().collect();
+            self.only_these_keep(rest);
+            self.tell_reachability();
+        }
+    }
+
+    /// Whoever becomes a keeper, or is one no longer, is connected anew: what is kept from keepers,
+    /// and what is not told of them, is so for whole connections.
+    fn only_these_keep(&mut self, peers: BTreeSet<PeerId>) {
+        for peer in &peers {
+            if !self.keepers.is_one(peer) && self.swarm.behaviour().streams.is_connected(peer) {
+                self.outbox.extend(key_of(peer).map(NetworkEvent::Disconnected));
+                // An error means that there is no connection.
+                let _ = self.swarm.disconnect_peer_id(*peer);
+            }
+        }
+        for peer in self.keepers.set(peers) {
+            self.guard.revoke(&peer);
+            self.reconnect.forget(&peer);
+            self.update_known(peer);
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        let behaviour = self.swarm.behaviour_mut();
+        let peers = self.keepers.peers();
+        behaviour.identify.set_keepers(peers.clone());
+        if let Some(probing) = behaviour.probing.as_mut() {
+            probing.set_keepers(peers);
+        }
+    }
+
+    /// Reserves places, and gives them up when nobody is reached through relays any more. The
+    /// connection goes with a place: libp2p's client of relays panics when a relay answers to the
+    /// renewal of a place whose listener has been removed, and when it answers is for the relay to say.
     pub(super) fn place_orders(&mut self) {
         if self.keepers.count().all == 0 {
             return;
@@ -72,16 +98,13 @@ impl EventLoop {
                         self.keepers.speaks(&peer, false);
                     }
                 },
-                Order::Release(listener) => {
-                    self.swarm.remove_listener(listener);
+                Order::Release(keeper) if self.relayed.is_empty() => {
+                    // An error means that there is no connection.
+                    let _ = self.swarm.disconnect_peer_id(keeper);
                 }
+                Order::Release(_) => {}
             }
         }
-    }
-
-    /// A listener is gone: whether it was a place at a relay.
-    pub(super) fn place_closed(&mut self, listener: ListenerId, is_failure: bool) -> bool {
-        self.keepers.closed(listener, is_failure, Instant::now())
     }
 
     /// Dials a peer where it may be dialled. Circuits of own keepers are entered through the
@@ -96,11 +119,23 @@ impl EventLoop {
         for address in addresses {
             let address = match relay_of(&address) {
                 Some(relay) if self.keepers.is_one(&relay) => self.keepers.circuit(&relay),
-                _ => Some(address).filter(|at| !self.way.circuits_only() && !is_name(at)),
+                _ => Some(address).filter(|at| self.may_call(at)),
             };
             allowed.extend(address.filter(|address| !allowed.contains(address)));
         }
         self.dial_at(peer, allowed);
+    }
+
+    /// Whether a peer may be called where it says that it is. Of this machine's own doors that is so
+    /// only for a node which nobody else could call; of a proxy's, and of its network, never.
+    pub(super) fn may_call(&self, address: &Multiaddr) -> bool {
+        let here_only = self.here_only
+            || (!self.listening.is_empty() && self.listening.iter().all(is_loopback));
+        let fit = match self.way.proxy {
+            Some(_) => is_outside(address),
+            None => here_only || !is_loopback(address),
+        };
+        fit && !self.way.circuits_only() && !is_name(address)
     }
 
     fn dial_keeper(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
@@ -148,7 +183,8 @@ impl EventLoop {
     }
 
     /// The machine has left a network: what was found out there about being reached is worth
-    /// nothing now.
+    /// nothing now. Keepers are let go, to be called anew and asked: a connection that goes by
+    /// another of the machine's addresses, or moved along with it, would last and tell nothing.
     pub(super) fn moved(&mut self) {
         (self.was_called, self.refuted) = (false, false);
         let found: Vec<Multiaddr> = self.swarm.external_addresses().cloned().collect();
@@ -156,24 +192,50 @@ impl EventLoop {
         for address in found.iter().filter(|at| !is_relayed(at) && !mapped.contains(*at)) {
             self.swarm.remove_external_address(address);
         }
-        if let Some(probing) = self.swarm.behaviour_mut().probing.as_mut() {
+        let behaviour = self.swarm.behaviour_mut();
+        behaviour.identify.begin_anew();
+        if let Some(probing) = behaviour.probing.as_mut() {
             probing.begin_anew();
+        }
+        for keeper in self.keepers.peers() {
+            // An error means that there is no connection.
+            let _ = self.swarm.disconnect_peer_id(keeper);
         }
     }
 
-    /// Tells where others may reach this node: of circuits only those of its own keepers, by the
-    /// addresses at which it found them.
+    /// Whether a router may have let somebody in only because this node calls there: a member whom it
+    /// seeks, a keeper, or who comes through a hole that was punched from a relay. To take that for a
+    /// sign that anybody can call would be to give up the places at relays.
+    pub(super) fn was_let_in(&self, peer: &PeerId, from: &Multiaddr) -> bool {
+        let called = || self.reconnect.addresses(peer).iter().any(|at| is_same_host(at, from));
+        self.keepers.is_one(peer) || self.relayed.contains(peer) || called()
+    }
+
+    /// Tells, as soon as it may, where others may reach this node, if that is not what was told.
     pub(super) fn tell_where(&mut self) {
-        let own = self.listening.iter().chain(self.swarm.external_addresses());
-        let mut addresses: BTreeSet<Multiaddr> =
-            own.filter(|address| !is_relayed(address)).cloned().collect();
-        addresses.extend(self.keepers.circuits());
-        if self.told_where.as_ref() != Some(&addresses) {
+        let is_news = self.told_where.as_ref() != Some(&self.own_addresses());
+        self.telling.set(is_news, Instant::now());
+        self.tell_reachability();
+    }
+
+    /// Tells what has waited until it may be told.
+    pub(super) fn tell_what_is_due(&mut self) {
+        if self.telling.is_due(Instant::now()) {
+            let addresses = self.own_addresses();
             let told = addresses.iter().map(Multiaddr::to_vec).collect();
             self.told_where = Some(addresses);
             self.outbox.push_back(NetworkEvent::Listening(told));
         }
-        self.tell_reachability();
+    }
+
+    /// Where others may reach this node: of circuits only those of its own keepers, by the addresses
+    /// at which it found them.
+    fn own_addresses(&self) -> BTreeSet<Multiaddr> {
+        let own = self.listening.iter().chain(self.swarm.external_addresses());
+        let mut addresses: BTreeSet<Multiaddr> =
+            own.filter(|address| !is_relayed(address)).cloned().collect();
+        addresses.extend(self.keepers.circuits());
+        addresses
     }
 
     fn facts(&self) -> Facts {
@@ -201,8 +263,12 @@ impl EventLoop {
         }
     }
 
-    /// Tells whether a peer is reached through relays only, if that is not what was told.
+    /// Tells whether a peer is reached through relays only, if that is not what was told. Of keepers
+    /// nothing is told.
     pub(super) fn tell_relayed(&mut self, peer: PeerId) {
+        if self.keepers.is_one(&peer) {
+            return;
+        }
         let relayed = self.swarm.behaviour().streams.is_relayed(&peer);
         let before = self.relayed.contains(&peer);
         let now = relayed == Some(true);

@@ -5,11 +5,12 @@ use std::num::NonZeroUsize;
 
 use cairn_crdt::limits::WHEREABOUTS_BYTES;
 use futures::StreamExt as _;
+use futures::future::join_all;
 use libp2p::identity::Keypair;
 use libp2p::kad::store::MemoryStore;
 use libp2p::kad::{self, GetRecordOk, Mode, ProgressStep, QueryId, QueryResult, Quorum, Record};
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
-use libp2p::{StreamProtocol, Swarm, connection_limits, swarm};
+use libp2p::{Swarm, connection_limits, swarm};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use tokio::time::Instant;
@@ -22,9 +23,7 @@ use super::super::transport::{Paths, peer_of};
 use super::super::{KeeperContact, NetworkError, policy};
 use super::Job;
 use crate::config::Way;
-
-/// What the keepers' table speaks.
-const TABLE: StreamProtocol = StreamProtocol::new("/cairn/kad/1");
+use crate::keeper::TABLE;
 
 #[derive(NetworkBehaviour)]
 struct Client {
@@ -77,7 +76,6 @@ impl Burst {
             .with_max_pending_outgoing(Some(policy::FINDING_CONNECTIONS))
             .with_max_established(Some(policy::FINDING_CONNECTIONS));
         let known = keepers.iter().filter_map(|keeper| Some((peer_of(&keeper.transport)?, keeper)));
-        let known: Vec<_> = known.collect();
         let behaviour = Client {
             limits: connection_limits::Behaviour::new(limits),
             table: kad::Behaviour::with_config(own, MemoryStore::new(own), config()),
@@ -85,15 +83,18 @@ impl Burst {
         let settings = swarm::Config::with_tokio_executor()
             .with_idle_connection_timeout(policy::IDLE_CONNECTION);
         let mut swarm = Swarm::new(paths.plain(&key)?, behaviour, own, settings);
-        let table = &mut swarm.behaviour_mut().table;
-        table.set_mode(Some(Mode::Client));
-        for (peer, keeper) in known {
+        let places = known.map(|(peer, keeper)| async move {
             let written = keeper.addresses.iter().take(policy::PEER_ADDRESSES);
             let written: Vec<_> = written.filter_map(|a| of_keeper(a.clone(), &peer)).collect();
-            let addresses = match way.proxy {
-                Some(_) => written,
-                None => look_up(written).await,
-            };
+            match way.proxy {
+                Some(_) => (peer, written),
+                None => (peer, look_up(written).await),
+            }
+        });
+        let places = join_all(places).await;
+        let table = &mut swarm.behaviour_mut().table;
+        table.set_mode(Some(Mode::Client));
+        for (peer, addresses) in places {
             guard.permit(peer, &addresses);
             for address in addresses {
                 table.add_address(&peer, address);
