@@ -172,7 +172,12 @@ enum Sort {
     Udp6,
 }
 
+/// `None` for what is no port of a machine, or leads on from there: the port of a circuit is the
+/// keeper's.
 fn sort(address: &Multiaddr) -> Option<(Sort, u16)> {
+    if leads_on(address) {
+        return None;
+    }
     let mut parts = address.iter();
     match (parts.next()?, parts.next()?) {
         (Protocol::Ip4(_), Protocol::Tcp(port)) => Some((Sort::Tcp4, port)),
@@ -216,8 +221,11 @@ pub fn is_loopback(bytes: &[u8]) -> bool {
 /// Whether a binary multiaddr is a circuit of a relay, which says nothing of where a machine is.
 #[must_use]
 pub fn is_circuit(bytes: &[u8]) -> bool {
-    let address = Multiaddr::try_from(bytes.to_vec());
-    address.is_ok_and(|address| address.iter().any(|part| part == Protocol::P2pCircuit))
+    Multiaddr::try_from(bytes.to_vec()).is_ok_and(|address| leads_on(&address))
+}
+
+fn leads_on(address: &Multiaddr) -> bool {
+    address.iter().any(|part| part == Protocol::P2pCircuit)
 }
 
 /// A libp2p identity as text.
@@ -272,6 +280,11 @@ mod tests {
         );
         let chosen = ["/ip4/127.0.0.1/tcp/5001", "/ip6/::1/udp/5002/quic-v1"];
         let chosen = chosen.map(|text| text.parse::<Multiaddr>().unwrap().to_vec());
+        // The port of a keeper, through which others reach this node, is none of its own.
+        let keeper = libp2p::PeerId::random();
+        let circuit = format!("/ip4/127.0.0.1/tcp/4000/p2p/{keeper}/p2p-circuit");
+        let circuit = [circuit.parse::<Multiaddr>().unwrap().to_vec()];
+        assert!(!ports.learn(&circuit) && !Ports::cover(&asked, &circuit));
         assert!(ports.learn(&chosen));
         assert!(!ports.learn(&chosen));
         assert_eq!(

@@ -33,6 +33,7 @@ mod gate;
 mod gossip;
 mod guard;
 mod keepers;
+pub(crate) mod listening;
 mod names;
 mod nearby;
 mod observed;
@@ -147,7 +148,8 @@ pub struct KeeperContact {
 #[derive(Debug)]
 pub enum NetworkEvent {
     /// Where others may reach this node now: every listening and confirmed address, as binary
-    /// multiaddrs without the peer id. Not said more often than a few times in an hour.
+    /// multiaddrs without the peer id; those that it listens on first. Not said more often than a few
+    /// times in an hour.
     Listening(Vec<Vec<u8>>),
     /// A peer's first connection is up.
     Connected(TransportKey),

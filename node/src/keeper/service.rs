@@ -26,7 +26,7 @@ use super::metrics::Metrics;
 use super::policy::{self, Limits};
 use super::streams::StreamEvent;
 use super::visit::{self, House};
-use crate::network::{NetworkError, transport};
+use crate::network::{NetworkError, listening, transport};
 
 /// A keeper's network, listening.
 pub(super) struct Service {
@@ -95,12 +95,7 @@ pub(super) fn swarm(
                 .with_max_negotiating_inbound_streams(policy::CONNECTION_STREAMS as usize)
         })
         .build();
-    for (place, address) in listen.iter().enumerate() {
-        swarm.listen_on(address.clone()).map_err(|error| NetworkError::Listen {
-            position: place.saturating_add(1),
-            why: transport::why_not_listening(&error),
-        })?;
-    }
+    listening::listen(&mut swarm, listen)?;
     for address in external {
         swarm.add_external_address(address.clone());
     }

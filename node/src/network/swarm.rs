@@ -7,8 +7,9 @@ use rand_core::{Rng as _, SeedableRng as _};
 
 use super::behaviour::Behaviour;
 use super::guard::Guard;
+use super::listening::listen;
 use super::socks::{Credentials, ProxyHealth};
-use super::transport::{Paths, why_not_listening};
+use super::transport::Paths;
 use super::{NetworkConfig, NetworkError, policy};
 
 /// What the jitter of one network is drawn for: a stream of its own for each.
@@ -51,12 +52,8 @@ pub(super) fn swarm(
         .with_idle_connection_timeout(policy::IDLE_CONNECTION)
         .with_max_negotiating_inbound_streams(policy::CONNECTION_STREAMS as usize);
     let mut swarm = Swarm::new(transport, behaviour, key.public().to_peer_id(), settings);
-    let listen = config.listen.iter().filter(|_| config.way.listens());
-    for (place, address) in listen.enumerate() {
-        swarm.listen_on(address.clone()).map_err(|error| NetworkError::Listen {
-            position: place.saturating_add(1),
-            why: why_not_listening(&error),
-        })?;
+    if config.way.listens() {
+        listen(&mut swarm, &config.listen)?;
     }
     Ok(swarm)
 }

@@ -133,16 +133,6 @@ fn muxer() -> yamux::Config {
     muxer
 }
 
-/// Words without the address.
-pub(crate) fn why_not_listening(error: &libp2p::TransportError<std::io::Error>) -> String {
-    match error {
-        libp2p::TransportError::MultiaddrNotSupported(_) => {
-            "it is neither TCP nor QUIC over an IP address".to_owned()
-        }
-        libp2p::TransportError::Other(error) => error.kind().to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use cairn_crdt::crypto::signing::SigningKey;

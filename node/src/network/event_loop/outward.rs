@@ -222,7 +222,10 @@ impl EventLoop {
     pub(super) fn tell_what_is_due(&mut self) {
         if self.telling.is_due(Instant::now()) {
             let addresses = self.own_addresses();
-            let told = addresses.iter().map(Multiaddr::to_vec).collect();
+            // Its own ports are remembered: one that a router or a keeper gave it is not its own.
+            let (own, others): (Vec<_>, Vec<_>) =
+                addresses.iter().partition(|address| self.listening.contains(*address));
+            let told = own.into_iter().chain(others).map(Multiaddr::to_vec).collect();
             self.told_where = Some(addresses);
             self.outbox.push_back(NetworkEvent::Listening(told));
         }

@@ -186,3 +186,24 @@ async fn no_peer_makes_this_node_knock_at_its_own_doors_or_at_those_of_its_proxy
     let (hidden, _ends) = node_by(HERE, Way { reach: Reach::RelayOnly, proxy: None });
     assert_eq!(calls(&hidden), [false, false, false]);
 }
+
+#[tokio::test]
+async fn where_this_node_itself_listens_is_told_first() {
+    let (mut node, (_commanding, mut hearing)) = node();
+    let mapped: Multiaddr = "/ip4/1.2.3.4/tcp/1".parse().unwrap();
+    node.swarm.add_external_address(mapped.clone());
+    let told = async {
+        loop {
+            tokio::select! {
+                _ = node.step() => {}
+                event = hearing.recv() => {
+                    if let Some(NetworkEvent::Listening(told)) = event {
+                        return told;
+                    }
+                }
+            }
+        }
+    };
+    let told = timeout(PATIENCE, told).await.unwrap();
+    assert!(told.len() == 2 && told[1] == mapped.to_vec());
+}
