@@ -24,7 +24,8 @@ const ANA: &str = "canary-ana-kingfisher";
 const BEN: &str = "canary-ben-treecreeper";
 const SOUGHT: &str = "canary-search-turnstone";
 
-/// The recovery words that `init` shows, each pair of which is a secret, and the seed behind them.
+/// The recovery words that `init` shows, any three of which are a secret (two may be too short to be
+/// told from chance), and the seed behind them.
 fn recovery(person: &Person) -> Vec<Secret> {
     let answer = person.ask(&["init"]);
     let words: Vec<String> = answer["recovery"]
@@ -35,10 +36,10 @@ fn recovery(person: &Person) -> Vec<Secret> {
         .collect();
     assert_eq!(words.len(), 24);
     let seed = Seed::from_words(&words.join(" ")).unwrap();
-    let pairs = words.windows(2).flat_map(|pair| {
-        [" ", "\",\"", "\n"].map(|between| Secret::text("recovery words", &pair.join(between)))
+    let threes = words.windows(3).flat_map(|three| {
+        [" ", "\",\"", "\n"].map(|between| Secret::text("recovery words", &three.join(between)))
     });
-    pairs.chain([Secret::bytes("the recovery seed", seed.to_bytes().as_slice())]).collect()
+    threes.chain([Secret::bytes("the recovery seed", seed.to_bytes().as_slice())]).collect()
 }
 
 #[test]
