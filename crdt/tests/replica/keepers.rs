@@ -442,6 +442,32 @@ fn a8_who_leaves_says_so_at_the_keeper_and_is_done_with_it() {
 }
 
 #[test]
+fn m2_whoever_has_left_says_nothing_of_others_to_who_still_has_their_keys() {
+    let (mut c, first) = apart(27, 3);
+    c.hang_up(first);
+    let second = c.keeper(201, 2);
+    add(&mut c, 0, 201, 2).unwrap();
+    c.hang_up(second);
+    c.connect(0, 2);
+    c.connect(0, 1);
+    c.settle();
+    // Person 1 knows that person 2 was removed, and leaves before it was at the second keeper.
+    c.unplug(2);
+    c.remove(0, 2, CutChoice::FromTip);
+    c.settle();
+    c.unplug(0);
+    c.ask(1, Command::Leave).unwrap_or_else(|why| panic!("{why}"));
+    c.call(second, &[1]);
+    c.settle();
+    c.hang_up(second);
+    c.call(second, &[2]);
+    c.settle();
+    let knows = c.people[2].replica.authority();
+    assert_eq!(knows.rank_of(&c.member(1)), None, "the last words are for everybody");
+    assert_eq!(knows.rank_of(&c.member(2)), Some(Rank::Member), "and nothing else is");
+}
+
+#[test]
 fn a8_who_left_keeps_the_others_from_a_keeper_for_a_few_minutes_only() {
     let (mut c, keeper) = apart(26, 4);
     // No moderator is there, who could begin a generation.

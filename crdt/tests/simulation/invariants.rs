@@ -13,6 +13,7 @@ use cairn_crdt::replica::effect::{PostRow, PostState, Row};
 use cairn_crdt::replica::{Replica, ReplicaState};
 use cairn_crdt::time::Timestamp;
 
+use crate::person::Person;
 use crate::world::World;
 
 /// Milliseconds that are let pass at a time until nothing moves any more: longer than it takes
@@ -87,8 +88,10 @@ impl World {
         }
     }
 
+    /// How much each person has written, or is writing.
     pub fn moved(&self) -> Vec<(u64, Option<ReplicaState>)> {
-        self.people.iter().map(|person| (person.moved, person.state())).collect()
+        let moved = |person: &Person| person.moved + person.undurable.len() as u64;
+        self.people.iter().map(|person| (moved(person), person.state())).collect()
     }
 
     fn replica(&self, who: usize) -> Option<&Replica> {

@@ -8,6 +8,7 @@ use cairn_crdt::codec::{Bytes, List};
 use cairn_crdt::id::{AccessKey, DropBoxId, MemberId, TransportKey};
 use cairn_crdt::mailbox::message::{KeeperReply, KeeperRequest};
 use cairn_crdt::mailbox::{Cursor, KeeperCode};
+use cairn_crdt::replica::ReplicaState;
 use cairn_crdt::replica::effect::{Effect, KeeperAsk};
 use cairn_crdt::replica::input::Input;
 use cairn_crdt::replica::keepers::KeeperEvent;
@@ -73,6 +74,8 @@ pub enum Visiting {
 pub struct Put {
     pub by: usize,
     pub at: u64,
+    /// Whether the writer had left.
+    pub farewell: bool,
     pub readers: Vec<MemberId>,
 }
 
@@ -204,6 +207,7 @@ impl World {
             _ => return,
         };
         let Some(replica) = self.people[who].replica.as_ref() else { return };
+        let farewell = replica.state() == ReplicaState::Left;
         let authority = replica.authority();
         let mut readers: Vec<MemberId> = authority.members().keys().copied().collect();
         // Who left of their own accord is trusted until a moderator comes (M2).
@@ -214,7 +218,7 @@ impl World {
             return;
         }
         for id in ids {
-            let put = Put { by: who, at: self.now, readers: readers.clone() };
+            let put = Put { by: who, at: self.now, farewell, readers: readers.clone() };
             self.keepers.put.entry(id).or_insert(put);
         }
     }

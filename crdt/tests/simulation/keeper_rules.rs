@@ -255,7 +255,13 @@ impl World {
                 let told = self.people.iter().any(|p| !p.honest && put.readers.contains(&p.member));
                 let writer = &self.people[put.by];
                 let own = writer.member == person.member;
-                if own || !writer.honest || put.readers.contains(&person.member) || later || told {
+                if own
+                    || put.farewell
+                    || !writer.honest
+                    || put.readers.contains(&person.member)
+                    || later
+                    || told
+                {
                     continue;
                 }
                 tried |= !sealers.is_empty();

@@ -46,7 +46,9 @@ pub fn run(seed: u64, plan: &[Step]) -> Result<Report, Failure> {
 pub fn show(seed: u64, plan: &[Step]) {
     let mut world = World::found(seed);
     world.tracing = true;
-    let _ = finish(world, plan);
+    if let Err(failure) = finish(world, plan) {
+        println!("invariant {}: {}", failure.invariant, failure.what);
+    }
 }
 
 fn play(seed: u64, plan: &[Step]) -> Result<Report, Failure> {

@@ -150,9 +150,12 @@ impl Replica {
         } else if !others {
             visit.others_due = None;
         }
-        let all = visit.shelf.records().is_empty()
-            || !visit.memory.erasing.is_empty()
-            || visit.others_due.is_some_and(|due| due <= now);
+        // Whoever has left says so under the keys that they have, whoever else has them: of others they
+        // say nothing.
+        let all = self.persona.state != ReplicaState::Left
+            && (visit.shelf.records().is_empty()
+                || !visit.memory.erasing.is_empty()
+                || visit.others_due.is_some_and(|due| due <= now));
         if !all && introduced.is_empty() && visit.shelf.lacking_of(own).next().is_none() {
             return None;
         }
@@ -213,8 +216,11 @@ impl Replica {
         }
         let receipt = self.sign_receipt(out)?;
         let digest = self.last_shown?;
-        // What a mailbox holds wholly is said, so that whoever does not find it there knows.
-        let whole = |visit: &&Visit| visit.state.is_some() && visit.shelf.lacking().is_empty();
+        // What a mailbox holds wholly is said, so that whoever does not find it there knows; not of one
+        // whose records are only remembered: while this device was away they may have run out.
+        let whole = |visit: &&Visit| {
+            visit.state.is_some() && visit.compared.is_some() && visit.shelf.lacking().is_empty()
+        };
         let left_at = self.keepers.visits.values().filter(whole);
         let left_at = List::new(left_at.filter_map(|visit| visit.memory.mailbox).collect());
         let sealer = self.sealer(now, keeper)?;
