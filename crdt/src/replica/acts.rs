@@ -28,6 +28,17 @@ impl Replica {
         command: Command,
         out: &mut Outcome,
     ) {
+        let ends = matches!(
+            command,
+            Command::Revoke { .. }
+                | Command::Remove { .. }
+                | Command::Reissue { .. }
+                | Command::Extend { .. }
+                | Command::Pin { .. }
+                | Command::Unlink { .. }
+                | Command::Carry { .. }
+        );
+        let before = ends.then(|| self.authority.members().keys().copied().collect());
         let result = match command {
             Command::SetProfile { pseudonym } => {
                 self.publish_profile(now, rng, Some(pseudonym), Some(id), out);
@@ -86,6 +97,9 @@ impl Replica {
                 Ok(Reply::Done)
             }
         };
+        if let Some(before) = before {
+            self.welcome_back(now, rng, &before, out);
+        }
         out.reply(id, result);
     }
 

@@ -186,7 +186,7 @@ impl Replica {
         let before = std::mem::replace(&mut self.authority, Authority::evaluate(&self.set));
         if before.digest() == self.authority.digest() {
             // The head of a cut has come: who stands where is the same, what counts is not (A4).
-            self.follow_counting(&before);
+            self.follow_counting(&before, out);
             return;
         }
         out.notify(Event::Authority);
@@ -194,7 +194,7 @@ impl Replica {
         self.follow_keepers(out);
         self.follow_members(&before, out);
         self.follow_erasures(out);
-        self.follow_counting(&before);
+        self.follow_counting(&before, out);
     }
 
     fn follow_own_standing(&mut self, out: &mut Outcome) {

@@ -333,22 +333,31 @@ impl Replica {
         }
     }
 
-    /// Documents whose entries count otherwise than before are built anew.
-    pub(crate) fn follow_counting(&mut self, before: &Authority) {
+    /// Documents whose entries count otherwise than before are built anew, and newcomers get the keys of
+    /// what counts only now (K3).
+    pub(crate) fn follow_counting(&mut self, before: &Authority, out: &mut Outcome) {
         let changes = self.authority.changed_since(before);
         let mut touched: Vec<DocumentId> =
             changes.documents.iter().filter_map(|id| self.documents.of_entry(id)).collect();
+        let mut changed = Vec::new();
         for (device, grants) in &changes.logs {
             let Some(lowest) = grants.values().min() else { continue };
             let Some(log) = self.set.log(device) else { continue };
-            let changed = log
-                .between(*lowest, u64::MAX)
-                .filter(|(id, slot)| {
-                    let seq = self.set.place_of(id).map_or(0, |(_, seq)| seq);
-                    !slot.kind.is_control() && changes.touches(device, &slot.grant, seq)
-                })
-                .filter_map(|(id, _)| self.documents.of_entry(&id));
-            touched.extend(changed);
+            changed.extend(log.between(*lowest, u64::MAX).filter_map(|(id, slot)| {
+                let seq = self.set.place_of(&id).map_or(0, |(_, seq)| seq);
+                let content = !slot.kind.is_control() && changes.touches(device, &slot.grant, seq);
+                content.then_some((id, *device))
+            }));
+        }
+        for (id, device) in changed {
+            touched.extend(self.documents.of_entry(&id));
+            if let Some(epoch) = self.sealed_under.get(&id).copied()
+                && device != self.device()
+                && self.authority.counting(&self.set, &id).counts()
+                && !before.counting(&self.set, &id).counts()
+            {
+                self.owe_entry(id, epoch, out);
+            }
         }
         for document in touched {
             self.documents.touch(document);

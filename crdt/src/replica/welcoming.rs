@@ -12,7 +12,7 @@ use crate::document::kinds::DocumentKind;
 use crate::document::sealing::{ENVELOPE_BYTES, Envelope};
 use crate::epoch::secret::{Audience, EpochSecret};
 use crate::epoch::welcome::{Keys, Welcome};
-use crate::id::{DeviceId, EntryId, EpochId};
+use crate::id::{DeviceId, EntryId, EpochId, MemberId};
 use crate::log::entry::Control;
 use crate::replica::Replica;
 use crate::replica::effect::{Effect, Write};
@@ -77,6 +77,27 @@ impl Replica {
             .take(WELCOMED_ENTRIES)
             .collect();
         self.owe(device, entries, out);
+    }
+
+    /// What ended somebody's standing ended what they had done to others: whoever is back by an act of
+    /// this device is owed what was shared while they were gone, as if it had admitted them (K3).
+    pub(crate) fn welcome_back<R: CryptoRng>(
+        &mut self,
+        now: Timestamp,
+        rng: &mut R,
+        before: &BTreeSet<MemberId>,
+        out: &mut Outcome,
+    ) {
+        let members = self.authority.members().iter();
+        let back: Vec<DeviceId> = members
+            .filter(|(member, _)| !before.contains(member))
+            .flat_map(|(_, standing)| standing.devices.iter().copied())
+            .collect();
+        for device in back {
+            self.owe_welcome(device, out);
+            self.open_mailboxes_to(now, rng, device, out);
+        }
+        self.pay_welcomes(out);
     }
 
     /// Entries whose keys a device is to get. The latest devices are looked after further (K3).

@@ -206,6 +206,55 @@ fn k3_who_is_promoted_by_one_and_removed_by_another_at_once_reads_what_was_writt
 }
 
 #[test]
+fn k3_who_is_back_because_their_removal_is_void_reads_what_was_shared_meanwhile() {
+    let mut c = Community::with_members(32, 4);
+    let (moderator, member) = (c.member(1), c.member(2));
+    c.ask(0, Command::Grant { member: moderator, rank: Rank::Moderator })
+        .unwrap_or_else(|why| panic!("{why}"));
+    c.settle();
+    c.unplug(2);
+    c.remove(1, 2, CutChoice::FromTip);
+    c.settle();
+    let agreement = Command::SetAgreement { name: "Circle".to_owned(), text: "Be kind".to_owned() };
+    c.ask(0, agreement).unwrap_or_else(|why| panic!("{why}"));
+    c.remove(0, 1, CutChoice::FromStart);
+    c.settle();
+    assert_eq!(c.people[0].replica.authority().rank_of(&member), Some(Rank::Member));
+    // Less time passes than before it asks for what it lacks (K8).
+    c.connect(0, 2);
+    c.pass(10_000);
+    let new = |row: &Row| matches!(row, Row::Agreement { text, .. } if text == "Be kind");
+    assert!(c.people[2].store.rows.values().any(new));
+}
+
+#[test]
+fn k3_what_counts_only_when_a_rank_is_heard_of_is_owed_to_a_newcomer_then() {
+    // Which log comes first is in the names of the devices.
+    for seed in 33..41 {
+        let mut c = Community::with_members(seed, 3);
+        let (author, steward) = (c.member(1), c.member(2));
+        c.ask(0, Command::Grant { member: steward, rank: Rank::Steward })
+            .unwrap_or_else(|why| panic!("{why}"));
+        c.settle();
+        c.unplug(0);
+        c.connect(1, 2);
+        c.ask(2, Command::Grant { member: author, rank: Rank::Moderator })
+            .unwrap_or_else(|why| panic!("{why}"));
+        c.settle();
+        c.ask(1, Command::SetProfile { pseudonym: "Finch".to_owned() })
+            .unwrap_or_else(|why| panic!("{why}"));
+        let invitation = c.invite(0, Rank::Member, 1, true);
+        let newcomer = c.join(invitation);
+        c.connect(0, newcomer);
+        c.settle();
+        c.connect(0, 1);
+        c.settle();
+        let new = |row: &Row| matches!(row, Row::Profile { pseudonym, .. } if pseudonym == "Finch");
+        assert!(c.people[newcomer].store.rows.values().any(new), "seed {seed}");
+    }
+}
+
+#[test]
 fn c5_who_changes_a_post_that_is_being_erased_is_answered() {
     let mut c = Community::with_members(20, 2);
     let thread = c.thread(0, "Evening", "hello");

@@ -90,6 +90,15 @@ fn replay() {
 }
 
 #[test]
+fn what_has_once_shown_a_mistake_holds() {
+    for seed in many::SHOWN {
+        let plan = plan::expand(seed, SIZE, faults(seed));
+        let outcome = run::run(seed, &plan);
+        assert!(outcome.is_ok(), "{}", run::explain(seed, &plan));
+    }
+}
+
+#[test]
 fn every_seed_holds() {
     let first = number("CAIRN_FIRST_SEED").unwrap_or(1);
     let last = first + number("CAIRN_SEEDS").unwrap_or(SEEDS);

@@ -265,11 +265,15 @@ impl Replica {
         visit.compared = Some(now);
         let erasing: BTreeSet<RecordId> =
             visit.memory.erasing.iter().map(|(record, _)| *record).collect();
-        let wanted = there
-            .into_iter()
-            .filter(|record| !erasing.contains(record) && visit.shelf.record(record).is_none());
+        let mut unread = there;
+        unread.retain(|record| visit.shelf.record(record).is_none());
+        let wanted = unread.iter().filter(|record| !erasing.contains(*record)).copied();
         let given_up = |record: &RecordId| visit.ungiven.get(record) >= Some(&FETCHES);
         visit.fetch = wanted.filter(|record| !given_up(record)).take(visit.shelf.room()).collect();
+        if visit.fetch.len() < unread.len() {
+            // What is not looked into, since it is being erased, may hold what members say lies there.
+            visit.claims.clear();
+        }
         // What was erased just now may be deleted before this device has heard of it: what is new is
         // read first, and all compared once more.
         visit.doubted = !visit.doubted && !here.is_empty();
