@@ -49,6 +49,8 @@ pub(crate) use boxes::Letters;
 const MEMORY_BYTES: usize = 1024 * 1024;
 /// Records that wait to be deleted at one keeper.
 const ERASING: usize = 4096;
+/// Milliseconds between two comparisons of all records.
+const COMPARE_MILLIS: u64 = 3_600_000;
 
 /// What is asked of the shell about a keeper. Every one of the latter five is answered by one
 /// [`KeeperEvent`], in order, unless the connection ends.
@@ -142,6 +144,9 @@ pub(crate) struct Memory {
     generation: Generation,
     epoch: Option<EpochId>,
     retention: u64,
+    /// When all that lies there had been compared, and what was old renewed: what was there then stays
+    /// for half the retention at least.
+    tended: Timestamp,
     /// How far each drop-box was read, and until when it stands though its invite is over: the
     /// answer has to be found.
     boxes: BTreeMap<InviteId, (Cursor, Timestamp)>,
@@ -321,6 +326,12 @@ impl Visit {
         (self.others_due, self.compared, self.renewed) = (None, None, None);
         self.boxes_due = self.boxes_due.map(|_| never);
         (self.awaited, self.claimed) = (None, None);
+        self.memory.tended = never;
+    }
+
+    /// Whether all records here and there were compared lately.
+    fn was_compared(&self, now: Timestamp) -> bool {
+        self.compared.is_some_and(|at| now.since(at) < COMPARE_MILLIS)
     }
 
     fn remember(&mut self, change: impl FnOnce(&mut Memory)) {

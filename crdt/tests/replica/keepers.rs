@@ -1,7 +1,7 @@
 //! A group and its keepers (M1–M4): members who are never online together.
 
 use cairn_crdt::capability::rank::Rank;
-use cairn_crdt::id::TransportKey;
+use cairn_crdt::id::{RecordId, TransportKey};
 use cairn_crdt::replica::effect::{Refused, Reply};
 use cairn_crdt::replica::input::{Command, CommandId, CutChoice, Input};
 use cairn_crdt::replica::keepers::{KeeperView, Misconduct};
@@ -210,28 +210,52 @@ fn m3_a_full_mailbox_still_takes_control() {
     assert!(c.reads(1, "there is no room"));
 }
 
-#[test]
-fn m4_a_keeper_that_withholds_is_named_and_another_fills_the_gap() {
-    let (mut c, keeper) = apart(11, 3);
+/// Two keepers. Person 1 was not at the first when something was put there, and has heard from the
+/// second that it lies at both; the records that hold it.
+fn heard_of_elsewhere(seed: u64) -> (Community, [TransportKey; 2], Vec<RecordId>) {
+    let (mut c, keeper) = apart(seed, 3);
     let second = c.keeper(201, 2);
     add(&mut c, 0, 201, 2).unwrap();
     c.settle();
-    // From now on the first keeps what comes to itself.
     c.keepers.get_mut(&keeper).unwrap().open.remove(&1);
     c.thread(0, "Night", "is anyone there");
     c.settle();
-    let kept: Vec<_> = c.keepers[&keeper].one().records.values().map(|(id, _)| *id).collect();
-    c.keepers.get_mut(&keeper).unwrap().withheld.extend(kept.iter().rev().take(3));
+    let kept: Vec<RecordId> =
+        c.keepers[&keeper].one().records.values().map(|(id, _)| *id).collect();
+    assert!(c.reads(1, "is anyone there"), "the second keeper gave it");
+    (c, [keeper, second], kept.into_iter().rev().take(3).collect())
+}
+
+fn blamed(c: &Community, who: usize, key: TransportKey) -> Option<Misconduct> {
+    let views = c.people[who].replica.keepers();
+    let view = views.into_iter().find(|view| view.keeper == key).unwrap();
+    view.misconduct.map(|(misconduct, _)| misconduct)
+}
+
+#[test]
+fn m4_a_keeper_that_withholds_is_named_and_another_fills_the_gap() {
+    let (mut c, [keeper, second], kept) = heard_of_elsewhere(11);
+    // The first keeps what comes to itself.
+    c.keepers.get_mut(&keeper).unwrap().withheld.extend(kept);
     c.call(keeper, &[1]);
     c.pass(200_000);
     c.settle();
-    assert!(c.reads(1, "is anyone there"), "the second keeper gave it");
-    let blamed = |c: &Community, key: TransportKey| {
-        let views = c.people[1].replica.keepers();
-        views.into_iter().find(|view| view.keeper == key).unwrap().misconduct
-    };
-    assert!(matches!(blamed(&c, keeper), Some((Misconduct::Withholds(_), _))));
-    assert!(blamed(&c, second).is_none());
+    assert!(matches!(blamed(&c, 1, keeper), Some(Misconduct::Withholds(_))));
+    assert_eq!(blamed(&c, 1, second), None);
+}
+
+#[test]
+fn m4_what_may_have_run_out_meanwhile_is_not_missed() {
+    let (mut c, [keeper, second], kept) = heard_of_elsewhere(29);
+    // Nobody comes to the first keeper for a good half of the retention, and nothing is renewed there.
+    c.hang_up(keeper);
+    c.now = c.now.after(250 * DAY_MILLIS);
+    c.keepers.get_mut(&keeper).unwrap().one_mut().records.retain(|_, (id, _)| !kept.contains(id));
+    c.call(keeper, &[1]);
+    c.pass(200_000);
+    c.settle();
+    assert_eq!(blamed(&c, 1, keeper), None);
+    assert_eq!(blamed(&c, 1, second), None);
 }
 
 #[test]

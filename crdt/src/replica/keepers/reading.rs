@@ -206,7 +206,10 @@ impl Replica {
         let mut withheld = unmet(visit);
         // It may lie in a record that this device cannot open: of a time before it came.
         let sealed = visit.shelf.records().values().any(|kept| kept.epoch.is_none());
-        if sealed {
+        // Or it may have run out: what lay there when this device looked after it last has not.
+        let half = visit.memory.retention.checked_div(2).unwrap_or(0);
+        let outlived = now.since(visit.memory.tended) >= half;
+        if sealed || outlived {
             withheld.clear();
         } else if !withheld.is_empty() {
             let gone = self.erased_or_to_be();

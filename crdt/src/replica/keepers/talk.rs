@@ -32,8 +32,6 @@ const FETCHED: usize = 64;
 const OTHERS_MILLIS: u64 = 120_000;
 /// Milliseconds over which members spread the putting of others' entries.
 const OTHERS_SPREAD_MILLIS: u64 = 60_000;
-/// Milliseconds between two comparisons of all records.
-const COMPARE_MILLIS: u64 = 3_600_000;
 /// Milliseconds between two renewals of what lies there.
 const RENEW_MILLIS: u64 = 86_400_000;
 /// Milliseconds between two receipts that this device leaves at one keeper.
@@ -131,8 +129,7 @@ impl Replica {
             let request = KeeperRequest::Fetch(List::new(named.clone()).unwrap_or_default());
             return Some((Asked::Fetch(named), KeeperAsk::Request(Box::new(request))));
         }
-        let lately = visit.compared.is_some_and(|at| now.since(at) < COMPARE_MILLIS);
-        if lately && !visit.suspected {
+        if visit.was_compared(now) && !visit.suspected {
             return None;
         }
         let held = visit.shelf.records().keys().copied().collect();
@@ -219,7 +216,7 @@ impl Replica {
         // What a mailbox holds wholly is said, so that whoever does not find it there knows; not of one
         // whose records are only remembered: while this device was away they may have run out.
         let whole = |visit: &&Visit| {
-            visit.state.is_some() && visit.compared.is_some() && visit.shelf.lacking().is_empty()
+            visit.state.is_some() && visit.was_compared(now) && visit.shelf.lacking().is_empty()
         };
         let left_at = self.keepers.visits.values().filter(whole);
         let left_at = List::new(left_at.filter_map(|visit| visit.memory.mailbox).collect());
@@ -260,6 +257,9 @@ impl Replica {
         let old: Vec<RecordId> = old.map(|(id, _)| *id).take(NAMED_RECORDS).collect();
         if old.is_empty() {
             visit.renewed = Some(now);
+            if visit.was_compared(now) {
+                visit.remember(|memory| memory.tended = now);
+            }
             return None;
         }
         let request = KeeperRequest::Renew(List::new(old.clone()).ok()?);
