@@ -18,7 +18,7 @@ mod generation;
 mod reading;
 mod talk;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -260,6 +260,8 @@ pub(crate) struct Visit {
     suspected: bool,
     /// The last comparison lacked something, and is made once more.
     doubted: bool,
+    /// What was erased while records that may hold it were on their way there.
+    erased_meanwhile: BTreeSet<EntryId>,
 }
 
 impl Visit {
@@ -298,6 +300,7 @@ impl Visit {
             claims: BTreeMap::new(),
             suspected: false,
             doubted: false,
+            erased_meanwhile: BTreeSet::new(),
         }
     }
 
@@ -315,6 +318,7 @@ impl Visit {
         self.standing.clear();
         self.boxes_due = None;
         self.unread_boxes.clear();
+        self.erased_meanwhile.clear();
         self.drops = 0;
     }
 
@@ -384,6 +388,9 @@ impl Keepers {
     pub(crate) fn erased(&mut self, entry: &EntryId) {
         for visit in self.visits.values_mut() {
             visit.shelf.erase(entry);
+            if visit.asked.iter().any(|asked| matches!(asked, Asked::Deposit { .. })) {
+                visit.erased_meanwhile.insert(*entry);
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use crate::id::{EpochId, RecordId, TransportKey};
 use crate::log::frontier::FrontierDigest;
 use crate::mailbox::Cursor;
 use crate::mailbox::message::{KeeperReply, MailboxState, Putting};
-use crate::mailbox::shelf::Kept;
+use crate::mailbox::shelf::{Kept, Shelf};
 use crate::replica::Replica;
 use crate::replica::effect::Write;
 use crate::replica::outcome::Outcome;
@@ -205,6 +205,7 @@ impl Replica {
         let asked = deposit.and_then(|at| visit.asked.remove(at));
         let Some(Asked::Deposit { content }) = asked else { return };
         let before = visit.shelf.lacking().len();
+        let erased = std::mem::take(&mut visit.erased_meanwhile);
         for Deposited { record, kept, putting } in records {
             match putting {
                 Putting::Stored(_) | Putting::Known => {
@@ -214,8 +215,12 @@ impl Replica {
                     if visit.memory.erasing.iter().any(|(id, _)| *id == record) {
                         visit.remember(|memory| memory.erasing.retain(|(id, _)| *id != record));
                     }
+                    let spoilt = Shelf::holds_any(set, &kept, &erased);
                     visit.shelf.learn(set, record, Kept { since: now, ..kept });
                     out.write(Write::Record { keeper, record, kept: written });
+                    if spoilt {
+                        visit.shelf.spoil(record);
+                    }
                 }
                 Putting::Full if content => {
                     visit.full = true;
