@@ -109,6 +109,8 @@ pub struct Ready {
     pub listen: Vec<String>,
     /// The socket of the local API.
     pub api: String,
+    /// In how many groups its person is.
+    pub groups: usize,
 }
 
 /// Runs the node of a home until it is asked to stop, by [`Request::Shutdown`] or by the signal of
@@ -134,6 +136,7 @@ pub async fn up(
     let way = config::choose_way(store.as_mut(), &options)?;
     let listen = if way.listens() { config::listen(&options.listen)? } else { Vec::new() };
     let stop = Stop::listen()?;
+    let groups = store.groups()?.len();
 
     let (inbox, incoming) = mpsc::channel(INBOX);
     let (alive, mut all_gone) = mpsc::channel(1);
@@ -165,7 +168,8 @@ pub async fn up(
     let serving = tokio::spawn(server::serve(listener, inbox.clone(), async {
         drop(closed.await);
     }));
-    ready(Ready { listen: listening(&inbox).await, api: socket.display().to_string() });
+    let listen = listening(&inbox).await;
+    ready(Ready { listen, api: socket.display().to_string(), groups });
 
     let ended = tokio::select! {
         ended = &mut driving => ended,

@@ -1,5 +1,6 @@
 use std::io::{IsTerminal, Write};
 
+use cairn_node::api::client::Client;
 use cairn_node::runtime::{self, Ready, UpOptions};
 use serde_json::json;
 use tracing_subscriber::filter::{FilterExt as _, filter_fn};
@@ -49,6 +50,10 @@ pub(crate) struct UpArgs {
 
 pub(crate) async fn run(setting: &Setting, args: UpArgs) -> Result<(), Failure> {
     log_to_stderr();
+    if Client::connect(&setting.home).await?.is_some() {
+        return Err(Failure::new("Your node is running already.")
+            .hinted("Ctrl-C in its terminal stops it, or its service manager."));
+    }
     let passphrase =
         if home::has_store(&setting.home) { passphrase::known()? } else { make_store(setting)? };
     let options = UpOptions {
@@ -62,6 +67,7 @@ pub(crate) async fn run(setting: &Setting, args: UpArgs) -> Result<(), Failure> 
     runtime::up(&setting.home, &passphrase, options, move |ready: Ready| {
         let answer = json!({
             "ready": true, "listen": ready.listen, "api": ready.api, "web": null,
+            "groups": ready.groups,
         });
         // Who does not read this can still use the node.
         drop(out.show(&answer, text));
@@ -124,10 +130,13 @@ fn text(paint: Paint, answer: &serde_json::Value) -> String {
         .map(|address| format!("\n  {}", paint.faint(address)))
         .collect();
     if listen.is_empty() {
-        return "Your node is running. Nobody can call it: either it is in no group yet \
-                (`cairn group create NAME` or `cairn join CODE`), or it goes through relays or a \
-                proxy only. Ctrl-C stops it."
-            .to_owned();
+        return match answer::number(answer, "groups") {
+            0 => "Your node is running. It is in no group yet: `cairn group create NAME` founds one, \
+                  `cairn join CODE` joins one, in another terminal.\nCtrl-C stops it.",
+            _ => "Your node is running. Nobody can call it directly: it goes through relays or a proxy \
+                  only.\nCtrl-C stops it.",
+        }
+        .to_owned();
     }
     let many = counted(u64::try_from(listen.len()).unwrap_or(u64::MAX), "address");
     format!("Your node is running, on {many}:{addresses}\nCtrl-C stops it.")

@@ -8,7 +8,7 @@ use cairn_crdt::replica::keepers::{KeeperView, Misconduct};
 use cairn_crdt::time::DAY_MILLIS;
 
 use crate::community::Community;
-use crate::keeper::code;
+use crate::keeper::{RETENTION, code};
 
 /// A group of `n` with a keeper, everyone unplugged from each other.
 pub fn apart(seed: u64, n: usize) -> (Community, TransportKey) {
@@ -256,6 +256,21 @@ fn m4_what_may_have_run_out_meanwhile_is_not_missed() {
     c.settle();
     assert_eq!(blamed(&c, 1, keeper), None);
     assert_eq!(blamed(&c, 1, second), None);
+}
+
+#[test]
+fn m4_what_has_run_out_by_the_keepers_clock_is_not_missed_and_what_cannot_have_is() {
+    for (early, missed) in [(RETENTION / 8, false), (RETENTION / 2, true)] {
+        let (mut c, keeper) = apart(30, 2);
+        c.thread(0, "Night", "is anyone there");
+        c.settle();
+        c.hang_up(keeper);
+        c.now = c.now.after(RETENTION - early);
+        c.keepers.get_mut(&keeper).unwrap().one_mut().records.clear();
+        c.call(keeper, &[0]);
+        c.pass(200_000);
+        assert_eq!(blamed(&c, 0, keeper).is_some(), missed, "{early} milliseconds before");
+    }
 }
 
 #[test]

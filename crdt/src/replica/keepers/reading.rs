@@ -20,6 +20,9 @@ use crate::time::Timestamp;
 
 /// How often a record that the keeper names and does not give is asked for, on one connection.
 const FETCHES: u8 = 3;
+/// The part of the retention by which a record may run out before this device thinks that it does: the
+/// keeper has a clock of its own, and this device's may have been set.
+const EXPIRY_SLACK: u64 = 4;
 
 /// What was found in a record.
 #[derive(Default)]
@@ -284,6 +287,9 @@ impl Replica {
             (visit.read, visit.compared) = (false, None);
             return;
         }
+        let retention = visit.memory.retention;
+        let slack = retention.checked_div(EXPIRY_SLACK).unwrap_or(0);
+        let sure = retention.saturating_sub(slack);
         let mut withheld: u32 = 0;
         for record in here {
             let stale = visit.shelf.stale().contains(&record);
@@ -291,7 +297,7 @@ impl Replica {
             out.write(Write::ForgetRecord { keeper, record });
             // Receipts are replaced by their devices, and what was erased by anyone.
             let replaced = kept.holds.is_empty() || stale || Shelf::holds_any(set, &kept, &erased);
-            let expired = now.since(kept.since) >= visit.memory.retention;
+            let expired = now.since(kept.since) >= sure;
             if !replaced && !expired {
                 withheld = withheld.saturating_add(1);
             }
