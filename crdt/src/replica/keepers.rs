@@ -222,6 +222,8 @@ pub(crate) struct Visit {
     state: Option<MailboxState>,
     /// Epochs whose access key was refused on this connection.
     refused: Vec<EpochId>,
+    /// Those of them whose generation has ended: what follows from there was looked at.
+    ended: BTreeSet<EpochId>,
     /// Nothing is asked before.
     rest: Timestamp,
     read: bool,
@@ -277,6 +279,7 @@ impl Visit {
             asked: VecDeque::new(),
             state: None,
             refused: Vec::new(),
+            ended: BTreeSet::new(),
             rest: Timestamp::default(),
             read: false,
             newest: Cursor::START,
@@ -310,7 +313,7 @@ impl Visit {
         self.why = why;
         self.asked.clear();
         self.state = None;
-        self.refused.clear();
+        self.forget_refusals();
         self.read = false;
         self.doubted = false;
         self.fetch.clear();
@@ -331,6 +334,12 @@ impl Visit {
         self.boxes_due = self.boxes_due.map(|_| never);
         (self.awaited, self.claimed) = (None, None);
         self.memory.tended = never;
+    }
+
+    /// Every key is tried again.
+    fn forget_refusals(&mut self) {
+        self.refused.clear();
+        self.ended.clear();
     }
 
     /// Whether all records here and there were compared lately.

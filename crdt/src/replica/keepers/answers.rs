@@ -126,12 +126,12 @@ impl Replica {
             }
             (Asked::Rotate(next), KeeperReply::Rotated) => {
                 visit.state = None;
-                visit.refused.clear();
+                visit.forget_refusals();
                 visit.remember(|memory| memory.epoch = Some(next));
             }
             (Asked::Rotate(_), KeeperReply::Conflict(_)) => {
                 visit.state = None;
-                visit.refused.clear();
+                visit.forget_refusals();
             }
             (asked, reply) => self.box_answered(now, rng, keeper, (asked, reply), out),
         }

@@ -120,7 +120,7 @@ impl Replica {
         let last = visit.memory.epoch.filter(|epoch| epochs.contains(epoch));
         let mut candidates = last.into_iter().chain(epochs);
         let Some(epoch) = candidates.find(|epoch| !visit.refused.contains(epoch)) else {
-            visit.refused.clear();
+            visit.forget_refusals();
             visit.rest = now.after(LOCKED_OUT_MILLIS);
             visit.why =
                 Some("the keeper does not let this node in with the keys that it has".to_owned());
@@ -146,7 +146,9 @@ impl Replica {
             });
         let Some(visit) = self.keepers.visits.get_mut(&keeper) else { return };
         visit.refused.push(ended);
-        if let Some(epoch) = learnt {
+        visit.ended.insert(ended);
+        // Where an earlier key has led already, no later one leads any further.
+        if let Some(epoch) = learnt.filter(|epoch| !visit.ended.contains(epoch)) {
             visit.refused.retain(|refused| *refused != epoch);
             visit.remember(|memory| memory.epoch = Some(epoch));
         }

@@ -73,7 +73,8 @@ fn misconduct(found: &Misconduct) -> String {
             "It lost or took back what it had held. Your node has put it there again.".to_owned()
         }
         Misconduct::Withholds(count) => format!(
-            "It did not give {count} of the things that lie there. A second keeper fills such gaps."
+            "It did not give {count} of the things that lay there, unless somebody of the group has \
+             deleted them. A second keeper fills such gaps."
         ),
         Misconduct::Lies => "It said what cannot be true, and was left alone.".to_owned(),
     }
