@@ -53,7 +53,7 @@ impl Replica {
             self.drop_payload(entry, out);
         }
         for entry in named {
-            self.drop_named(Some(document), *entry, out);
+            self.drop_named((created, Some(document)), *entry, out);
         }
         out.notify(Event::Documents(vec![document]));
     }
@@ -79,23 +79,44 @@ impl Replica {
     /// An entry that a final erasure names goes if it changes the erased document. Of what was not
     /// read that cannot be told: it goes as well, unless it may be of a shared document that is still
     /// to come.
-    fn drop_named(&mut self, document: Option<DocumentId>, entry: EntryId, out: &mut Outcome) {
+    fn drop_named(
+        &mut self,
+        (created, document): (EntryId, Option<DocumentId>),
+        entry: EntryId,
+        out: &mut Outcome,
+    ) {
         if self.erased.contains(&entry) {
             return;
         }
         let goes = match (self.documents.of_entry(&entry), document) {
             (Some(of), Some(document)) => of == document,
             (Some(of), None) => {
-                let known = self.documents.get(&of).and_then(|known| known.created);
-                known.is_none() && (!self.may_be_shared(&entry) || self.shared_came())
+                match self.documents.get(&of).and_then(|known| known.created) {
+                    None => !self.may_be_shared(&entry) || self.shared_came(),
+                    // Its author has created the document anew, since the first did not count.
+                    Some((creation, kind)) => {
+                        let again = creation == entry && !kind.is_shared();
+                        again && self.same_author(&created, &entry)
+                    }
+                }
             }
             (None, _) => !self.may_be_shared(&entry) || self.stays_closed(&entry),
         };
         if goes {
+            if document.is_none()
+                && let Some(of) = self.documents.of_entry(&entry)
+            {
+                self.documents.touch(of);
+            }
             self.drop_payload(entry, out);
         } else {
             self.documents.doubt(&entry);
         }
+    }
+
+    fn same_author(&self, one: &EntryId, other: &EntryId) -> bool {
+        let author = |entry| self.authority.author(&self.set, entry);
+        author(one).is_some() && author(one) == author(other)
     }
 
     /// Whether the payload of an entry is here and nothing is in sight that opens it, though the shared
@@ -128,7 +149,7 @@ impl Replica {
         for (created, changes) in finals {
             let Some(document) = self.documents.of_entry(&created) else {
                 for entry in [created].into_iter().chain(changes) {
-                    self.drop_named(None, entry, out);
+                    self.drop_named((created, None), entry, out);
                 }
                 continue;
             };
@@ -144,7 +165,7 @@ impl Replica {
             }
             // What is named may have come since, or this device was started again.
             for entry in changes {
-                self.drop_named(Some(document), entry, out);
+                self.drop_named((created, Some(document)), entry, out);
             }
         }
     }

@@ -16,9 +16,9 @@ const WITH_KEEPERS: u64 = 190;
 pub const AT_LENGTH: u64 = 1_000_000;
 
 /// Worlds in which keepers, or those who use them, have once shown a mistake.
-pub const SHOWN: [u64; 11] = [
+pub const SHOWN: [u64; 12] = [
     304, 760, 1_000_262, 1_000_517, 1_000_694, 1_000_733, 1_001_274, 1_001_648, 1_001_684,
-    1_001_704, 1_002_748,
+    1_001_704, 1_002_748, 1_003_954,
 ];
 
 pub fn faults(seed: u64) -> Faults {
