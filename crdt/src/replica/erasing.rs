@@ -6,6 +6,7 @@ use crate::capability::rank::Abilities;
 use crate::document::kinds::DocumentKind;
 use crate::document::rebuild;
 use crate::id::{DocumentId, EntryId};
+use crate::log::entry::Control;
 use crate::replica::Replica;
 use crate::replica::effect::{Event, PostRow, PostState, Row, Write};
 use crate::replica::input::Stored;
@@ -68,12 +69,15 @@ impl Replica {
         out.write(Write::Erase { entry });
     }
 
-    /// The entries whose payload has been dropped, or of which an erasure says that it is to be.
+    /// The entries whose payload has been dropped here, or that anybody said are to go. Whether that
+    /// counts does not matter: it may have counted where it was acted upon.
     pub(crate) fn erased_or_to_be(&self) -> BTreeSet<EntryId> {
-        let erasures = self.authority.erasures().iter().filter(|(_, erasure)| erasure.final_);
-        let named = erasures
-            .flat_map(|(created, erasure)| erasure.changes.iter().copied().chain([*created]));
-        named.chain(self.erased.iter().copied()).collect()
+        let erasures = self.erasures_heard.keys().filter_map(|id| self.set.control().get(id));
+        let named = erasures.filter_map(|control| match control {
+            Control::Erase(erase) => Some(erase.changes.iter().copied().chain([erase.created])),
+            _ => None,
+        });
+        named.flatten().chain(self.erased.iter().copied()).collect()
     }
 
     /// An entry that a final erasure names goes if it changes the erased document. Of what was not

@@ -62,25 +62,28 @@ fn holding(c: &Community, keeper: TransportKey, entry: EntryId) -> BTreeSet<Reco
     runs.filter(|(_, run)| holds(run)).map(|(record, _)| record).collect()
 }
 
-/// Person 0 erases a post of person 1, for good.
-fn erased_by_another(c: &mut Community) -> (DocumentId, EntryId) {
+/// Person 1 posts something, which is put at the keeper.
+fn said_too_much(c: &mut Community) -> (DocumentId, EntryId) {
     let thread = c.thread(0, "Evening", "hello");
     let document = c.post(1, thread, "said too much");
     c.settle();
-    let entry = c.people[1].replica.created(&document).unwrap();
-    c.ask(0, Command::Erase { document }).unwrap_or_else(|why| panic!("{why}"));
-    c.ask(0, Command::ConfirmErase { document }).unwrap_or_else(|why| panic!("{why}"));
-    (document, entry)
+    (document, c.people[1].replica.created(&document).unwrap())
+}
+
+fn done(c: &mut Community, who: usize, command: Command) {
+    c.ask(who, command).unwrap_or_else(|why| panic!("{why}"));
 }
 
 #[test]
 fn c5_what_is_erased_is_replaced_at_a_keeper_once() {
     let (mut c, keeper) = apart(203, 2);
-    let (document, entry) = erased_by_another(&mut c);
+    let (document, entry) = said_too_much(&mut c);
+    done(&mut c, 0, Command::Erase { document });
+    done(&mut c, 0, Command::ConfirmErase { document });
     c.settle();
     let before = holding(&c, keeper, entry);
     // Its owner says so too.
-    c.ask(1, Command::Erase { document }).unwrap_or_else(|why| panic!("{why}"));
+    done(&mut c, 1, Command::Erase { document });
     c.settle();
     assert_eq!(holding(&c, keeper, entry), before, "nothing is replaced again");
     assert_eq!(view(&c, 1).misconduct, None);
@@ -89,11 +92,40 @@ fn c5_what_is_erased_is_replaced_at_a_keeper_once() {
 #[test]
 fn m4_whoever_was_away_does_not_miss_what_was_erased_meanwhile() {
     let (mut c, keeper) = apart(204, 3);
-    c.keepers.get_mut(&keeper).unwrap().open.remove(&2);
-    erased_by_another(&mut c);
+    let (document, entry) = said_too_much(&mut c);
+    let before = holding(&c, keeper, entry);
+    c.keepers.get_mut(&keeper).unwrap().open.remove(&1);
+    done(&mut c, 0, Command::Erase { document });
+    done(&mut c, 0, Command::ConfirmErase { document });
     c.settle();
-    c.call(keeper, &[2]);
+    assert!(holding(&c, keeper, entry).is_disjoint(&before), "what its author put is replaced");
+    c.call(keeper, &[1]);
     c.pass(4_000_000);
-    assert_eq!(view(&c, 2).misconduct, None);
+    assert_eq!(view(&c, 1).misconduct, None);
     c.assert_same(&[0, 1, 2]);
+}
+
+#[test]
+fn m4_what_was_erased_on_a_word_that_counts_no_more_is_missed_by_nobody() {
+    let (mut c, keeper) = apart(205, 3);
+    let steward = c.member(2);
+    done(&mut c, 0, Command::Grant { member: steward, rank: Rank::Steward });
+    let (document, entry) = said_too_much(&mut c);
+    let before = holding(&c, keeper, entry);
+    c.keepers.get_mut(&keeper).unwrap().open.remove(&1);
+    let last = c.thread(2, "Night", "good night");
+    let last = c.people[2].replica.created(&last).unwrap();
+    done(&mut c, 0, Command::Erase { document });
+    c.pass(20_000);
+    done(&mut c, 2, Command::ConfirmErase { document });
+    c.settle();
+    assert!(holding(&c, keeper, entry).is_disjoint(&before));
+    c.remove(0, 2, CutChoice::At(last));
+    c.pass(20_000);
+    // Person 1 hears of it all at once, and never drops the words.
+    c.hand_over(0, 1);
+    c.call(keeper, &[1]);
+    c.pass(4_000_000);
+    assert!(c.people[1].store.entries[&entry].payload.is_some());
+    assert_eq!(view(&c, 1).misconduct, None);
 }

@@ -3,10 +3,9 @@
 
 use std::path::PathBuf;
 
-use cairn_crdt::id::{EntryId, GroupId, MemberId};
+use cairn_crdt::id::{GroupId, MemberId};
 use cairn_crdt::replica::effect::Reply;
 use cairn_crdt::replica::input::Command;
-use cairn_crdt::replica::{Replica, ReplicaState};
 use cairn_crdt::time::Timestamp;
 use serde_json::json;
 
@@ -16,7 +15,7 @@ use super::incoming::Answering;
 use super::persona::Persona;
 use crate::api::command::{Answer, ApiError, Request};
 use crate::api::lookup;
-use crate::storage::Store;
+use view::View;
 
 mod council;
 mod doctor;
@@ -29,6 +28,7 @@ pub(super) mod network;
 mod posts;
 mod preview;
 mod threads;
+mod view;
 
 /// What is to be done about a question.
 enum Outcome {
@@ -64,14 +64,6 @@ pub(super) enum Then {
     Draft { does: String, threshold: Option<u8> },
     /// Nothing.
     Done,
-}
-
-/// What an answer is made from: one group, at rest.
-struct View<'a> {
-    store: &'a dyn Store,
-    persona: &'a Persona,
-    replica: &'a Replica,
-    group: GroupId,
 }
 
 impl Driver {
@@ -130,11 +122,11 @@ impl Driver {
             Request::Status => Now(network::status(self, now)?),
             Request::Doctor => Now(doctor::checks(self, now)),
             Request::Shutdown => Outcome::Stop,
-            Request::GroupShow { group } => Now(groups::show(&self.view(now, &group)?)?),
+            Request::GroupShow { group } => Now(groups::show(&self.shown(now, &group)?)?),
             Request::GroupLeave { group } => {
                 Ask(self.inside(now, &group)?.group, Command::Leave, Then::Done)
             }
-            Request::Agreement { group } => Now(groups::agreement(&self.inside(now, &group)?)?),
+            Request::Agreement { group } => Now(groups::agreement(&self.legible(now, &group)?)?),
             Request::SetAgreement { group, text } => {
                 let view = self.inside(now, &group)?;
                 Ask(view.group, groups::set_agreement(&view, text)?, Then::Done)
@@ -148,7 +140,7 @@ impl Driver {
                 let invite = members::invite(now, &rank, uses, expires_in_seconds, at_once)?;
                 Outcome::Invite(group, invite)
             }
-            Request::Requests { group } => Now(members::requests(&self.inside(now, &group)?)?),
+            Request::Requests { group } => Now(members::requests(&self.legible(now, &group)?)?),
             Request::Admit { group, request } => {
                 let view = self.inside(now, &group)?;
                 let request = members::request(&view, &request)?;
@@ -160,7 +152,7 @@ impl Driver {
                 let request = members::request(&view, &request)?;
                 Ask(view.group, Command::Decline { request }, Then::Done)
             }
-            Request::Members { group } => Now(members::list(&self.inside(now, &group)?)?),
+            Request::Members { group } => Now(members::list(&self.legible(now, &group)?)?),
             Request::Grant { group, member, rank, preview } => {
                 let view = self.inside(now, &group)?;
                 ask_or_look(&view, members::grant(&view, &member, &rank)?, preview)?
@@ -206,18 +198,18 @@ impl Driver {
                 let command = posts::post(&view, &thread, reply_to.as_deref(), body)?;
                 Ask(view.group, command, Then::Document("post"))
             }
-            Request::Threads { group } => Now(threads::list(&self.inside(now, &group)?)?),
+            Request::Threads { group } => Now(threads::list(&self.legible(now, &group)?)?),
             Request::Read { group, thread, mark } => {
-                let view = self.inside(now, &group)?;
+                let view = self.legible(now, &group)?;
                 let (group, thread) = (view.group, posts::thread(&view, &thread)?);
                 let page = threads::read(&view, thread)?;
-                if mark {
-                    self.desk.store.mark_read(group, thread)?;
+                if mark && let Err(error) = self.desk.store.mark_read(group, thread) {
+                    tracing::warn!(%error, "a thread stays unread");
                 }
                 Now(page)
             }
             Request::Search { group, words } => {
-                Now(threads::search(&self.inside(now, &group)?, &words)?)
+                Now(threads::search(&self.legible(now, &group)?, &words)?)
             }
             Request::Respond { group, post, word } => {
                 let view = self.inside(now, &group)?;
@@ -250,7 +242,7 @@ impl Driver {
             }
             Request::Council { group } => {
                 let seed = self.seed()?;
-                Now(council::show(&self.inside(now, &group)?, &seed)?)
+                Now(council::show(&self.legible(now, &group)?, &seed)?)
             }
             Request::CouncilDraft { group, act } => {
                 let seed = self.seed()?;
@@ -260,9 +252,9 @@ impl Driver {
                 let seed = self.seed()?;
                 council::sign(&self.inside(now, &group)?, &seed, &act, preview)?
             }
-            Request::Acts { group } => Now(moderation::acts(&self.inside(now, &group)?)?),
+            Request::Acts { group } => Now(moderation::acts(&self.legible(now, &group)?)?),
             Request::Explain { group, id } => {
-                Now(moderation::explain(&self.inside(now, &group)?, &id)?)
+                Now(moderation::explain(&self.legible(now, &group)?, &id)?)
             }
             Request::Import { group, posts } => {
                 let group = self.inside(now, &group)?.group;
@@ -270,7 +262,7 @@ impl Driver {
                 let posts = import::posts(posts)?;
                 Ask(group, Command::Import { posts }, Then::Imported(count))
             }
-            Request::Export { group } => Now(import::export(&self.inside(now, &group)?)?),
+            Request::Export { group } => Now(import::export(&self.legible(now, &group)?)?),
             Request::BundleWrite { group } => {
                 let group = self.inside(now, &group)?.group;
                 Ask(group, Command::Bundle, Then::Bundle(now, self.home.clone()))
@@ -284,12 +276,12 @@ impl Driver {
                 let command = keepers::add(self.connections.is_some(), &code)?;
                 Ask(group, command, Then::Entry)
             }
-            Request::Keepers { group } => Now(keepers::list(&self.inside(now, &group)?)),
+            Request::Keepers { group } => Now(keepers::list(&self.legible(now, &group)?)),
             Request::KeeperRemove { group, keeper } => {
                 let view = self.inside(now, &group)?;
                 Ask(view.group, keepers::remove(&view, &keeper)?, Then::Entry)
             }
-            Request::Peers { group } => Now(network::peers(&self.view(now, &group)?)?),
+            Request::Peers { group } => Now(network::peers(&self.shown(now, &group)?)?),
             Request::Sync { group, wait } => {
                 let view = self.inside(now, &group)?;
                 let (group, answer) = (view.group, network::synced(view.persona, view.replica));
@@ -310,42 +302,6 @@ impl Driver {
     fn synchronise(&mut self, now: Timestamp, group: GroupId) {
         let (answer, _) = tokio::sync::oneshot::channel();
         self.command(now, group, Command::Sync, Then::Done, answer);
-    }
-
-    /// The group that a person means, with everything before this question done.
-    fn view(&mut self, now: Timestamp, wanted: &str) -> Result<View<'_>, ApiError> {
-        let group = groups::find(self, wanted)?;
-        self.at_rest(now, group)?;
-        let (store, persona) = (self.desk.store.as_ref(), self.personas.get(&group));
-        let open = persona.and_then(|persona| Some((persona, persona.replica()?)));
-        let (persona, replica) = open.ok_or_else(|| ApiError::not_found("group", wanted))?;
-        Ok(View { store, persona, replica, group })
-    }
-
-    /// [`Driver::view`] of a group that this person is in, or once was.
-    fn inside(&mut self, now: Timestamp, wanted: &str) -> Result<View<'_>, ApiError> {
-        let view = self.view(now, wanted)?;
-        match view.replica.state() {
-            ReplicaState::Member | ReplicaState::Removed | ReplicaState::Left => Ok(view),
-            ReplicaState::Waiting => Err(ApiError::refused(
-                "you are not a member of this group yet",
-            )
-            .hinted("Somebody in the group has to admit you. `cairn group list` shows when.")),
-            ReplicaState::Declined => {
-                Err(ApiError::refused("your request to join this group was declined")
-                    .hinted("Ask whoever invited you for a fresh code."))
-            }
-        }
-    }
-
-    /// Opens a group if need be, and brings all that was decided in it to disk.
-    fn at_rest(&mut self, now: Timestamp, group: GroupId) -> Result<(), ApiError> {
-        self.revive(now, group)?;
-        if let Some(persona) = self.personas.get_mut(&group) {
-            persona.finish(&mut self.desk, now);
-        }
-        // A write that failed just now has closed it again; who asks is to be told why.
-        self.reopen(now, group)
     }
 }
 
@@ -401,20 +357,6 @@ impl Then {
                 | Reply::Bundle(_),
             ) => json!({}),
         })
-    }
-}
-
-impl View<'_> {
-    /// The entry that a person means by its id or an unambiguous beginning of it.
-    fn entry(&self, wanted: &str) -> Result<EntryId, ApiError> {
-        let ids = self.store.entries_with_prefix(self.group, &wanted.trim().to_lowercase())?;
-        let candidates: Vec<_> = ids.into_iter().map(|id| candidate(id, id.to_string())).collect();
-        lookup::find(
-            "entry",
-            "Entries are named by `acts`, `grant`, `remove`.",
-            wanted,
-            &candidates,
-        )
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) struct Persona {
     pub(super) group: GroupId,
     /// `None` while it has to be read from the store first.
     replica: Option<Replica>,
+    /// As the store holds it, to read by while the store takes nothing.
+    still: Option<Replica>,
     /// Its network.
     pub(super) link: Link,
     /// Its keepers.
@@ -59,6 +61,7 @@ impl Persona {
         Self {
             group,
             replica: None,
+            still: None,
             link: Link::default(),
             keepers: Keepers::default(),
             found: Found::default(),
@@ -83,6 +86,11 @@ impl Persona {
         self.replica.as_ref()
     }
 
+    /// The replica, or what there is to read by.
+    pub(super) fn legible(&self) -> Option<&Replica> {
+        self.replica.as_ref().or(self.still.as_ref())
+    }
+
     /// Whether it is a member now.
     pub(super) fn state(&self) -> Option<ReplicaState> {
         self.replica().map(Replica::state)
@@ -100,6 +108,7 @@ impl Persona {
             ApiError::from(error)
         })?;
         desk.store.set_group_setting(self.group, MEMBER_SETTING, replica.member().as_bytes())?;
+        self.still = None;
         self.replica = Some(replica);
         for effect in effects {
             // What the replica wants to read first is read here: nobody would ask again.
@@ -117,6 +126,17 @@ impl Persona {
         let keepers = self.keepers.up();
         self.inputs.extend(keepers.map(|keeper| Input::Keeper { keeper, event: KeeperEvent::Up }));
         Ok(())
+    }
+
+    /// Reads the replica from the store to look at only: nothing that it asks for is done. Whether
+    /// there is one now.
+    pub(super) fn open_to_read(&mut self, desk: &Desk, now: Timestamp) -> bool {
+        if self.legible().is_none() {
+            let snapshot = desk.store.snapshot(self.group).ok();
+            let restored = snapshot.and_then(|snapshot| Replica::restore(now, snapshot).ok());
+            self.still = restored.map(|(replica, _)| replica);
+        }
+        self.legible().is_some()
     }
 
     /// Gives something to the replica, after all that was given before.

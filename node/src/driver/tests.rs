@@ -217,6 +217,34 @@ fn s4_what_could_not_be_written_is_neither_answered_nor_sent() {
 }
 
 #[test]
+fn s4_what_is_on_a_full_disk_can_be_read_and_nothing_is_written() {
+    let mut node = Node::new(1);
+    let (_, group) = node.found();
+    let thread = text(&node.ask(start(&group, "Long evenings")).unwrap(), "thread");
+    let read = |node: &mut Node, group: &str| {
+        node.ask(Request::Read { group: group.to_owned(), thread: thread.clone(), mark: true })
+    };
+    let before = (digest(&mut node, &group), read(&mut node, &group).unwrap());
+    let listed = node.ask(Request::GroupList).unwrap();
+
+    node.store.set_full(true);
+    for _ in 0..2 {
+        assert_eq!(node.ask(start(&group, "Early mornings")).unwrap_err().kind, "storage");
+        assert_eq!(threads(&mut node, &group), 1);
+        assert_eq!((digest(&mut node, &group), read(&mut node, &group).unwrap()), before);
+        assert_eq!(node.ask(Request::GroupList).unwrap(), listed);
+    }
+    let mut node = node.reopened(2);
+    assert_eq!(digest(&mut node, &group), before.0, "opened on a full disk");
+    assert_eq!(node.ask(start(&group, "Early mornings")).unwrap_err().kind, "storage");
+
+    node.store.set_full(false);
+    node.ask(start(&group, "Early mornings")).unwrap();
+    assert_eq!(threads(&mut node, &group), 2);
+    assert_ne!(digest(&mut node, &group), before.0);
+}
+
+#[test]
 fn s4_after_a_failed_write_streams_are_closed_and_gossip_is_not_left_waiting() {
     let mut node = Node::new(1);
     let (id, group) = node.found();

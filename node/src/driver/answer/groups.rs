@@ -28,7 +28,7 @@ pub(super) fn find(driver: &Driver, wanted: &str) -> Result<GroupId, ApiError> {
 pub(super) fn list(driver: &mut Driver, now: Timestamp) -> Result<Answer, ApiError> {
     let mut groups = Vec::new();
     for group in driver.personas.keys().copied().collect::<Vec<_>>() {
-        groups.push(match driver.view(now, &group.to_string()) {
+        groups.push(match driver.shown(now, &group.to_string()) {
             Ok(view) => line(&view)?,
             Err(error) => json!({
                 "group": group.to_string(), "name": null, "rank": null, "members": 0,

@@ -103,7 +103,7 @@ pub(super) fn status(driver: &mut Driver, now: Timestamp) -> Result<Answer, ApiE
     let mut groups = Vec::new();
     for group in driver.personas.keys().copied().collect::<Vec<_>>() {
         let id = group.to_string();
-        groups.push(match driver.view(now, &id) {
+        groups.push(match driver.shown(now, &id) {
             Ok(view) => {
                 let mut status = synced(view.persona, view.replica);
                 if let Value::Object(status) = &mut status {
