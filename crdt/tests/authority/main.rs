@@ -8,6 +8,7 @@
     reason = "test code"
 )]
 
+mod answers;
 mod conformance;
 mod coverage;
 mod documents;

@@ -369,7 +369,14 @@ impl Answer {
     }
 
     pub(crate) fn suspended(&self, entry: EntryId) -> bool {
-        matches!(self.counting(entry), Counting::Suspended { .. })
+        self.suspended_by(entry).is_some()
+    }
+
+    pub(crate) fn suspended_by(&self, entry: EntryId) -> Option<(Rule, EntryId)> {
+        match self.counting(entry) {
+            Counting::Suspended { rule, by } => Some((rule, by)),
+            _ => None,
+        }
     }
 
     pub(crate) fn parked_by(&self, entry: EntryId) -> Option<(Rule, EntryId)> {

@@ -17,6 +17,7 @@ mod keepers;
 mod keepers_apart;
 mod keepers_hostile;
 mod keepers_joining;
+mod lacking;
 mod moderation;
 mod prekeys;
 mod relay;

@@ -12,7 +12,7 @@ use cairn_crdt::replica::effect::{Reply, Verdict};
 use cairn_crdt::replica::input::{Command, CutChoice};
 
 use crate::community::Community;
-use crate::prekeys::{forged, next_day};
+use crate::prekeys::{forged, next_day, welcomes};
 use crate::relay::{gossip, stored};
 use crate::thief::Thief;
 
@@ -91,6 +91,8 @@ fn k7_old_secrets_go_after_the_window_and_what_is_live_stays_readable() {
     let quiet = held(&c, 0);
     days(&mut c, 100);
     assert_eq!(held(&c, 0), quiet, "what is in use stays, however old");
+    let later = newcomer(&mut c);
+    assert!(!c.reads(later, "and on") && !c.reads(later, "hello"), "said before it came");
 }
 
 #[test]
@@ -196,6 +198,8 @@ fn k7_with_history_all_a_newcomer_gets_what_is_live_and_nothing_that_was_erased(
     let three = newcomer(&mut c);
     c.settle();
     assert!(c.reads(three, "said long ago"), "from envelopes");
+    let device = c.people[three].replica.device();
+    assert_eq!(welcomes(&c, 0, device), 1, "they came with the admission, unasked");
     assert!(!held(&c, three).contains(&epoch) && !held(&c, 0).contains(&epoch));
     assert!(!c.reads(three, "too much") && c.reads(two, "said long ago"));
 }
@@ -367,6 +371,15 @@ fn k7_what_counts_for_nothing_keeps_no_secret() {
     }
 }
 
+fn all_invites(c: &Community) -> BTreeSet<[u8; 32]> {
+    let control = c.people[0].replica.set().control().values();
+    let invites = control.filter_map(|control| match control {
+        Control::Invite(invite) => Some(*invite.invite.as_bytes()),
+        _ => None,
+    });
+    invites.collect()
+}
+
 #[test]
 fn k7_the_request_key_of_an_invite_goes_when_that_expires() {
     let mut c = Community::with_members(151, 2);
@@ -379,20 +392,22 @@ fn k7_the_request_key_of_an_invite_goes_when_that_expires() {
         _ => None,
     });
     let [invite] = invites.collect::<Vec<_>>()[..] else { panic!("one invite") };
-    let kept = |c: &Community| {
+    let kept = |c: &Community, invite: [u8; 32]| {
         let persona = &c.people[0].store.persona;
         persona.windows(32).any(|bytes| bytes == invite)
     };
     let member = c.member(1);
     c.ask(0, Command::Grant { member, rank: Rank::Moderator }).unwrap_or_else(|w| panic!("{w}"));
+    let before = all_invites(&c);
     c.invite(1, Rank::Member, 1, true);
     c.settle();
+    let others = *all_invites(&c).difference(&before).next().unwrap();
     next_day(&mut c);
-    assert!(!kept(&c), "as long as its epoch opens it");
+    assert!(!kept(&c, invite), "as long as its epoch opens it");
     days(&mut c, 31);
-    assert!(kept(&c));
+    assert!(kept(&c, invite) && !kept(&c, others), "the other's epoch is in use");
     days(&mut c, 10);
-    assert!(!kept(&c));
+    assert!(!kept(&c, invite));
 }
 
 /// Nobody has the secret any more, but somebody has read what was sealed under it.
