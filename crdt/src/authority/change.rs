@@ -36,9 +36,7 @@ pub(super) fn between(before: &Authority, after: &Authority) -> Changes {
         for member in members {
             for grant in grants.get(&member).into_iter().flatten() {
                 if let Some(from) = first_difference(before, after, device, member, grant) {
-                    let log = changes.logs.entry(*device).or_default();
-                    let seq = log.entry(*grant).or_insert(from);
-                    *seq = from.min(*seq);
+                    changes.logs.entry(*device).or_default().insert(*grant, from);
                 }
             }
         }
@@ -74,7 +72,7 @@ fn first_difference(
         return Some(0);
     };
     let worth = |granted: &Granted| (granted.broken, granted.base.counts(), granted.base.denies());
-    if worth(old) != worth(new) || old.subject != new.subject {
+    if worth(old) != worth(new) {
         return Some(0);
     }
     let reach = |authority: &Authority, granted: &Granted| {

@@ -5,7 +5,7 @@ use cairn_crdt::authority::{Rule, sign_root};
 use cairn_crdt::capability::grant::{Council, RootAct, RootAction};
 use cairn_crdt::capability::rank::Abilities;
 use cairn_crdt::capability::rank::Rank::{Founder, Member, Moderator, Steward};
-use cairn_crdt::capability::revocation::{Cut, Remove};
+use cairn_crdt::capability::revocation::{Cut, Erase, Remove};
 use cairn_crdt::codec::List;
 use cairn_crdt::epoch::secret::Audience;
 use cairn_crdt::id::{EntryId, GrantId, PublicKey};
@@ -69,7 +69,8 @@ fn a4_nobody_was_removed_who_is_here_or_never_was() {
     assert_eq!(group.answer().authority.removed(&member("bo")), Some(out));
     group.grant_citing(FAY, group.genesis, "bo", Member, &[out]);
     // A member cannot grant anything: nobody came by that.
-    let ghost = group.grant("bo", bo, "ghost", Member);
+    let dan = group.grant(FAY, group.genesis, "dan", Member);
+    let ghost = group.grant("dan", dan, "ghost", Member);
     let vain = group.remove("bo", bo, FAY, &[]);
     let answer = group.answer();
     assert_eq!(answer.rank("bo"), Some(Member));
@@ -241,14 +242,16 @@ fn a10_the_act_to_build_on_is_the_last_and_none_while_two_contend() {
         let none = GrantId::NONE;
         let first = act(&mut group, (FAY, none), genesis, removal(&names[0]));
         let copy = act(&mut group, ("ann", none), genesis, removal(&names[0]));
-        let second = act(&mut group, (FAY, none), copy, removal(&names[1]));
+        let one = act(&mut group, (FAY, none), copy, removal(&names[1]));
+        let same = act(&mut group, ("ann", none), first, removal(&names[1]));
+        let second = one.min(same);
         let answer = group.answer();
         assert_eq!(answer.authority.last_root_act(), Some(second));
         let third = act(&mut group, (FAY, none), second, removal(&names[2]));
         let other = act(&mut group, (FAY, none), second, removal(&names[3]));
         let answer = group.answer();
         assert_eq!(answer.authority.last_root_act(), None);
-        assert!(answer.counts(first) && answer.counts(copy) && answer.counts(second));
+        assert!([first, copy, one, same].iter().all(|act| answer.counts(*act)));
         for act in [third, other] {
             assert_eq!(answer.suspended_by(act), Some((Rule::A10, third.min(other))));
         }
@@ -285,4 +288,86 @@ fn i4_a_key_of_another_ends_no_device() {
     let answer = group.answer();
     assert!(answer.counts(later));
     assert!(answer.authority.members()[&member("bo")].devices.contains(&device("bo")));
+}
+
+fn removal_from(group: &Group, name: &str, last: EntryId) -> RootAction {
+    let cut = group.cut(&[(name, last)]);
+    RootAction::Remove(Remove { subject: member(name), cut, epoch: None })
+}
+
+/// How far somebody counts whom the council removed: by its later act, and by both that contend.
+#[test]
+fn a10_a_later_act_says_how_far_and_two_that_contend_both_do() {
+    for n in 0..TIMES {
+        let mut group = council();
+        let (genesis, none) = (group.genesis.entry(), GrantId::NONE);
+        let name = format!("bo{n}");
+        let bo = group.grant(FAY, group.genesis, &name, Member);
+        let posts: Vec<EntryId> = (0..4).map(|_| group.post(&name, bo)).collect();
+        let reaches = |group: &Group| {
+            let answer = group.answer();
+            posts.iter().filter(|post| answer.counts(**post)).count()
+        };
+        let action = removal_from(&group, &name, posts[0]);
+        let first = act(&mut group, (FAY, none), genesis, action);
+        assert_eq!(reaches(&group), 1);
+        let action = removal_from(&group, &name, posts[3]);
+        let second = act(&mut group, (FAY, none), first, action);
+        assert_eq!(reaches(&group), 4, "the later act alone");
+        let mut contending = [posts[1], posts[2]];
+        if n % 2 == 0 {
+            contending.reverse();
+        }
+        for last in contending {
+            let action = removal_from(&group, &name, last);
+            act(&mut group, (FAY, none), second, action);
+        }
+        assert_eq!(reaches(&group), 2, "what both leave");
+    }
+}
+
+#[test]
+fn a10_who_was_removed_twice_comes_back_by_citing_both() {
+    let mut group = council();
+    let (genesis, none) = (group.genesis.entry(), GrantId::NONE);
+    let bo = group.grant(FAY, group.genesis, "bo", Moderator);
+    let last = group.post("bo", bo);
+    let action = removal_from(&group, "bo", last);
+    let first = act(&mut group, (FAY, none), genesis, removal("bo"));
+    let other = act(&mut group, (FAY, none), first, removal("dan"));
+    let again = act(&mut group, ("ann", none), other, action);
+    let grant = |cites: &[EntryId]| RootAction::Grant(granting("bo", Moderator, cites));
+    let vain = act(&mut group, (FAY, none), again, grant(&[first]));
+    assert_eq!(group.answer().rank("bo"), None);
+    act(&mut group, (FAY, none), vain, grant(&[first, again]));
+    assert_eq!(group.answer().rank("bo"), Some(Moderator));
+}
+
+#[test]
+fn a6_a_pin_to_an_entry_of_another_log_does_nothing() {
+    let mut group = Group::new();
+    let bo = group.grant(FAY, group.genesis, "bo", Member);
+    let dan = group.grant(FAY, group.genesis, "dan", Member);
+    let posts = [group.post("bo", bo), group.post("bo", bo)];
+    let others = group.post("dan", dan);
+    group.pin(FAY, group.genesis, "bo", others);
+    let answer = group.answer();
+    assert!(posts.iter().all(|post| answer.counts(*post)));
+}
+
+/// An erasure names a change that is still to come: when that is here, it is erased with the rest.
+#[test]
+fn c5_an_answer_is_out_of_date_when_a_named_change_arrives() {
+    let mut group = Group::new();
+    let bo = group.grant(FAY, group.genesis, "bo", Member);
+    let created = group.post("bo", bo);
+    let change = group.post("bo/2", bo);
+    let changes = List::new(vec![change]).unwrap();
+    let erase = Control::Erase(Erase { created, changes });
+    group.say("bo", GrantId::NONE, &erase);
+    let before = group.answer_of(&group.without(&[change]));
+    assert!(before.authority.erased(&created).unwrap().changes.is_empty());
+    let after = group.answer();
+    assert!(before.authority.is_stale_after(&after.set, &change));
+    assert_eq!(after.authority.erased(&created).unwrap().changes, [change].into());
 }

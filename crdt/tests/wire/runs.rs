@@ -240,6 +240,18 @@ fn l6_a_run_split_anywhere_is_authentic_in_every_part() {
     }
     let apart = [author.entries[1].clone(), author.entries[3].clone()];
     assert_eq!(Run::new(&apart, true), None, "what does not follow is no run");
+    let alters: [fn(&mut Header); 4] = [
+        |header| header.prev = EntryId::NONE,
+        |header| header.seq += 1,
+        |header| header.device = device(2),
+        |header| header.group = GroupId::from_bytes([7; 32]),
+    ];
+    for alter in alters {
+        let mut entries = author.entries[1..3].to_vec();
+        assert!(Run::new(&entries, true).is_some());
+        alter(&mut entries[1].header);
+        assert_eq!(Run::new(&entries, true), None);
+    }
 }
 
 #[test]
