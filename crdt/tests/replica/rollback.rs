@@ -132,6 +132,30 @@ fn i4_a_disk_that_was_set_back_and_wrote_nothing_moves_on_without_a_pin() {
     assert_eq!(reader.authority().members()[&reader.member()].devices.len(), 2);
 }
 
+/// Somebody chose the other branch before this device heard that there are two.
+#[test]
+fn i4_what_was_declined_before_a_device_moves_on_is_written_again() {
+    let mut c = Community::with_members(113, 3);
+    let thread = c.thread(0, "Evening", "hello");
+    c.settle();
+    let old = c.people[1].store.clone();
+    let device = c.people[1].replica.device();
+    let forgotten = c.post(1, thread, "forgotten");
+    c.settle();
+    let entry = c.people[0].replica.created(&forgotten).unwrap();
+    c.set_back(1, old);
+    c.post(1, thread, "written without knowing");
+    c.hand_over(1, 0);
+    assert!(!c.people[0].replica.authority().forks().is_empty());
+    c.ask(0, Command::Pin { entry }).unwrap_or_else(|why| panic!("{why}"));
+    c.hand_over(0, 1);
+    c.connect(0, 1);
+    settle(&mut c);
+    assert_ne!(c.people[1].replica.device(), device);
+    c.assert_same(&[0, 1, 2]);
+    once_for_all(&c, &[0, 1, 2], &["forgotten", "written without knowing"]);
+}
+
 #[test]
 fn i4_a_moderators_acts_stay_in_force_those_forgotten_and_those_since() {
     let mut c = Community::with_members(102, 6);
