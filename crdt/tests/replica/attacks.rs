@@ -332,3 +332,31 @@ fn k2_who_claims_to_have_handed_on_what_is_in_use_costs_a_bounded_number_of_mint
     assert!((4..=8).contains(&minted), "{minted} mints");
     assert!(c.reads(0, "to and fro"));
 }
+
+/// Of many welcomes to somebody who is gone one was written after the epoch in use: it may carry it.
+#[test]
+fn k2_of_all_that_may_have_leaked_the_latest_decides() {
+    for late in 0..8 {
+        let mut c = Community::with_members(920 + late, 3);
+        let thread = c.thread(0, "Evening", "hello");
+        c.settle();
+        let gone = c.people[2].replica.device();
+        c.remove(0, 2, CutChoice::FromTip);
+        c.post(0, thread, "after");
+        c.settle();
+        c.unplug(1);
+        let before = mints(&c, 0);
+        let sealed = Bytes::new(vec![7; 64]).unwrap();
+        let welcome = Control::Welcome(Welcome { recipient: gone, sealed });
+        forge(&mut c, 1, 0, 1, vec![welcome.clone(); 7]);
+        c.post(0, thread, "as before");
+        assert_eq!(mints(&c, 0), before, "written by who had not heard of the epoch");
+        let seen = c.people[0].replica.set().seen().count;
+        // Its place among the others is another in each of these groups.
+        let log = c.people[0].replica.set().log(&c.people[1].replica.device()).unwrap();
+        let end = log.heads().last().copied().unwrap();
+        forge_after(&mut c, 1, 0, seen, end, vec![welcome]);
+        c.post(0, thread, "under another");
+        assert_eq!(mints(&c, 0), before + 1);
+    }
+}
