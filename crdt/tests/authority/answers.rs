@@ -11,6 +11,7 @@ use cairn_crdt::epoch::secret::Audience;
 use cairn_crdt::id::{EntryId, GrantId, PublicKey};
 use cairn_crdt::identity::device::Rotate;
 use cairn_crdt::identity::member::MemberKey;
+use cairn_crdt::limits::MEMBER_DEVICES;
 use cairn_crdt::log::entry::Control;
 
 use crate::people::{FAY, Group, device, granting, key, member};
@@ -72,6 +73,7 @@ fn a4_nobody_was_removed_who_is_here_or_never_was() {
     let dan = group.grant(FAY, group.genesis, "dan", Member);
     let ghost = group.grant("dan", dan, "ghost", Member);
     let vain = group.remove("bo", bo, FAY, &[]);
+    group.remove(FAY, group.genesis, "ghost", &[]);
     let answer = group.answer();
     assert_eq!(answer.rank("bo"), Some(Member));
     for name in ["bo", "ghost", FAY] {
@@ -348,11 +350,37 @@ fn a6_a_pin_to_an_entry_of_another_log_does_nothing() {
     let mut group = Group::new();
     let bo = group.grant(FAY, group.genesis, "bo", Member);
     let dan = group.grant(FAY, group.genesis, "dan", Member);
-    let posts = [group.post("bo", bo), group.post("bo", bo)];
+    let under = ["cleo", "dora"].map(|by| group.grant(FAY, group.genesis, by, Steward));
+    let base = group.post("bo", bo);
+    let one = group.post("bo", bo);
+    group.rewind("bo", base);
+    group.post("bo", bo);
     let others = group.post("dan", dan);
-    group.pin(FAY, group.genesis, "bo", others);
-    let answer = group.answer();
-    assert!(posts.iter().all(|post| answer.counts(*post)));
+    group.pin("cleo", under[0], "bo", one);
+    group.pin("dora", under[1], "bo", others);
+    assert!(group.answer().counts(one), "the other pin stands alone");
+}
+
+/// More cards than a member may have devices; of those that were unlinked none takes a place.
+#[test]
+fn k1_a_member_has_so_many_devices_and_no_more() {
+    let mut group = Group::new();
+    let bo = group.grant(FAY, group.genesis, "bo", Member);
+    let names: Vec<String> = (0..MEMBER_DEVICES + 2).map(|n| format!("bo/{n}")).collect();
+    let last: Vec<EntryId> = names.iter().map(|name| group.card(name)).collect();
+    let live = |group: &Group| {
+        let answer = group.answer();
+        let devices = &answer.authority.members()[&member("bo")].devices;
+        let live = names.iter().filter(|name| devices.contains(&device(name)));
+        live.cloned().collect::<Vec<_>>()
+    };
+    let first = live(&group);
+    assert_eq!(first.len(), MEMBER_DEVICES, "{bo:?}");
+    let gone = names.iter().position(|name| *name == first[0]).unwrap();
+    group.unlink(&first[1], &first[0], last[gone]);
+    let then = live(&group);
+    assert_eq!(then.len(), MEMBER_DEVICES);
+    assert!(!then.contains(&first[0]));
 }
 
 /// An erasure names a change that is still to come: when that is here, it is erased with the rest.
