@@ -74,6 +74,7 @@ fn a4_nobody_was_removed_who_is_here_or_never_was() {
     let ghost = group.grant("dan", dan, "ghost", Member);
     let vain = group.remove("bo", bo, FAY, &[]);
     group.remove(FAY, group.genesis, "ghost", &[]);
+    group.remove(FAY, group.genesis, "dan", &[]);
     let answer = group.answer();
     assert_eq!(answer.rank("bo"), Some(Member));
     for name in ["bo", "ghost", FAY] {
