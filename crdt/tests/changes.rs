@@ -1,6 +1,11 @@
 //! What a change alone shows of whether a document can take it (C3).
 
-#![expect(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "test code")]
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "test code"
+)]
 
 #[path = "fixtures/content.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use cairn_crdt::capability::rank::Rank;
+use cairn_crdt::epoch::secret::Audience;
 use cairn_crdt::id::{DocumentId, EntryId, RecordId, TransportKey};
 use cairn_crdt::log::run::Run;
 use cairn_crdt::replica::ReplicaState;
@@ -11,6 +12,7 @@ use cairn_crdt::replica::input::{Command, CutChoice};
 use crate::community::Community;
 use crate::keepers::{apart, view};
 use crate::keepers_hostile::runs;
+use crate::prekeys::{minted, secrets};
 
 #[test]
 fn m2_two_moderators_who_know_different_things_do_not_shut_each_other_out() {
@@ -128,4 +130,22 @@ fn m4_what_was_erased_on_a_word_that_counts_no_more_is_missed_by_nobody() {
     c.pass(4_000_000);
     assert!(c.people[1].store.entries[&entry].payload.is_some());
     assert_eq!(view(&c, 1).misconduct, None);
+}
+
+#[test]
+fn k7_what_opens_a_mailbox_is_kept_however_old() {
+    let (mut c, _) = apart(206, 3);
+    let before = minted(&c, 0, Audience::Mailbox).pop().unwrap().epoch;
+    c.remove(0, 2, CutChoice::FromTip);
+    c.settle();
+    let after = minted(&c, 0, Audience::Mailbox).pop().unwrap().epoch;
+    assert_ne!(before, after, "another generation has begun");
+    for _ in 0..3 {
+        c.now = c.now.after(31 * 86_400_000);
+        c.settle();
+    }
+    for who in [0, 1] {
+        let held = secrets(&c.people[who]);
+        assert!(held.contains(&before) && held.contains(&after), "whoever comes may need it");
+    }
 }
