@@ -88,7 +88,7 @@ impl Replica {
     }
 
     /// The rank of the grant under which a content entry stands.
-    fn rank_under(&self, content: &EntryId) -> Option<Rank> {
+    pub(crate) fn rank_under(&self, content: &EntryId) -> Option<Rank> {
         let grant = self.set.slot(content)?.grant;
         self.authority.grant(&grant).map(|(_, capability)| capability.rank)
     }

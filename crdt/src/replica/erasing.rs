@@ -69,15 +69,32 @@ impl Replica {
         out.write(Write::Erase { entry });
     }
 
-    /// The entries whose payload has been dropped here, or that anybody said are to go. Whether that
-    /// counts does not matter: it may have counted where it was acted upon.
+    /// The entries whose payload has been dropped here, or that somebody who could said are to go. Whether
+    /// that counts now does not matter: it may have counted where it was acted upon.
     pub(crate) fn erased_or_to_be(&self) -> BTreeSet<EntryId> {
-        let erasures = self.erasures_heard.keys().filter_map(|id| self.set.control().get(id));
-        let named = erasures.filter_map(|control| match control {
-            Control::Erase(erase) => Some(erase.changes.iter().copied().chain([erase.created])),
-            _ => None,
+        let erasures =
+            self.erasures_heard.keys().filter_map(|by| match self.set.control().get(by) {
+                Some(Control::Erase(erase)) => Some((by, erase)),
+                _ => None,
+            });
+        let named = erasures.flat_map(|(by, erase)| {
+            let named = erase.changes.iter().chain([&erase.created]);
+            named.filter(|entry| self.could_erase(by, entry))
         });
-        named.flatten().chain(self.erased.iter().copied()).collect()
+        named.chain(&self.erased).copied().collect()
+    }
+
+    /// Whether the author of an erasure wrote an entry, or was given a rank above it with the ability.
+    fn could_erase(&self, by: &EntryId, entry: &EntryId) -> bool {
+        if self.same_author(by, entry) {
+            return true;
+        }
+        let grant = self.set.slot(by).and_then(|slot| self.authority.grant(&slot.grant));
+        grant.is_some_and(|(member, held)| {
+            self.authority.author(&self.set, by) == Some(member)
+                && held.abilities.contains(Abilities::ERASE)
+                && self.rank_under(entry).is_some_and(|rank| rank < held.rank)
+        })
     }
 
     /// An entry that a final erasure names goes if it changes the erased document. Of what was not

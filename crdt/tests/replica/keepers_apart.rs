@@ -3,12 +3,17 @@
 use std::collections::BTreeSet;
 
 use cairn_crdt::capability::rank::Rank;
+use cairn_crdt::capability::revocation::Erase;
+use cairn_crdt::codec::List;
 use cairn_crdt::epoch::secret::Audience;
 use cairn_crdt::id::{DocumentId, EntryId, RecordId, TransportKey};
+use cairn_crdt::log::entry::Control;
 use cairn_crdt::log::run::Run;
 use cairn_crdt::replica::ReplicaState;
 use cairn_crdt::replica::input::{Command, CutChoice};
+use cairn_crdt::replica::keepers::Misconduct;
 
+use crate::attacks::forge;
 use crate::community::Community;
 use crate::keepers::{apart, view};
 use crate::keepers_hostile::runs;
@@ -130,6 +135,21 @@ fn m4_what_was_erased_on_a_word_that_counts_no_more_is_missed_by_nobody() {
     c.pass(4_000_000);
     assert!(c.people[1].store.entries[&entry].payload.is_some());
     assert_eq!(view(&c, 1).misconduct, None);
+}
+
+#[test]
+fn m4_who_may_not_erase_shields_no_keeper_that_withholds() {
+    let (mut c, keeper) = apart(207, 3);
+    let (_, entry) = said_too_much(&mut c);
+    let erase = Erase { created: entry, changes: List::default() };
+    forge(&mut c, 2, 1, 0, vec![Control::Erase(erase)]);
+    let gone = holding(&c, keeper, entry);
+    assert!(!gone.is_empty());
+    c.hang_up(keeper);
+    c.keepers.get_mut(&keeper).unwrap().one_mut().records.retain(|_, (id, _)| !gone.contains(id));
+    c.call(keeper, &[1]);
+    c.pass(4_000_000);
+    assert!(matches!(view(&c, 1).misconduct, Some((Misconduct::Withholds(_), _))));
 }
 
 #[test]
