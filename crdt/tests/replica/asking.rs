@@ -387,18 +387,24 @@ fn k8_with_history_all_what_moderators_had_before_is_not_handed_on() {
     assert!(epochs.iter().all(|epoch| !secrets(&c.people[one]).contains(epoch)));
 }
 
-#[test]
-fn k8_what_opens_mailboxes_is_given_to_every_reader() {
-    let mut c = Community::with_members(97, 2);
+/// What opens mailboxes, minted by person 1 and heard of by the founder alone.
+pub fn mailbox_epoch(c: &mut Community) -> EpochId {
     let replica = &c.people[1].replica;
     let (group, minter) = (replica.group(), replica.device());
     let readers = replica.authority().readers(Audience::Mailbox);
     let (_, mint) =
         Mint::fresh(&mut c.rng, group, minter, Audience::Mailbox, &readers, &[]).unwrap();
     let epoch = mint.epoch;
-    let bytes = forged(&c, 1, mint);
+    let bytes = forged(c, 1, mint);
     c.unplug(1);
-    assert_eq!(gossip(&mut c, 0, 1, bytes).0, Verdict::Accept);
+    assert_eq!(gossip(c, 0, 1, bytes).0, Verdict::Accept);
+    epoch
+}
+
+#[test]
+fn k8_what_opens_mailboxes_is_given_to_every_reader() {
+    let mut c = Community::with_members(97, 2);
+    let epoch = mailbox_epoch(&mut c);
     let code = c.invite(0, Rank::Member, 1, true);
     let late = c.join(code);
     c.connect(0, late);

@@ -11,7 +11,7 @@ use cairn_crdt::codec::{Bytes, List};
 use cairn_crdt::crypto::signing::SigningKey;
 use cairn_crdt::epoch::secret::{Audience, EpochSecret, Mint};
 use cairn_crdt::epoch::welcome::Welcome;
-use cairn_crdt::id::{DeviceId, EntryId, GrantId, GroupId, PublicKey};
+use cairn_crdt::id::{DeviceId, DocumentId, EntryId, GrantId, GroupId, PublicKey};
 use cairn_crdt::identity::member::MemberKey;
 use cairn_crdt::identity::seed::Seed;
 use cairn_crdt::limits::{DEVICES, MEMBER_DEVICES};
@@ -309,9 +309,9 @@ fn a2_who_demotes_somebody_again_and_again_makes_their_node_write_so_much_a_day(
     assert!((0..20).all(|n| shows(&c, 2, &format!("post {n}"))), "nothing is lost for good");
 }
 
-#[test]
-fn k2_who_claims_to_have_handed_on_what_is_in_use_costs_a_bounded_number_of_mints() {
-    let mut c = Community::with_members(906, 3);
+/// Two people who go on under an epoch that the third, whose device this is, never had.
+fn after_a_removal(seed: u64) -> (Community, DocumentId, DeviceId) {
+    let mut c = Community::with_members(seed, 3);
     let thread = c.thread(0, "Evening", "hello");
     c.settle();
     let gone = c.people[2].replica.device();
@@ -319,6 +319,12 @@ fn k2_who_claims_to_have_handed_on_what_is_in_use_costs_a_bounded_number_of_mint
     c.post(0, thread, "after");
     c.settle();
     c.unplug(1);
+    (c, thread, gone)
+}
+
+#[test]
+fn k2_who_claims_to_have_handed_on_what_is_in_use_costs_a_bounded_number_of_mints() {
+    let (mut c, thread, gone) = after_a_removal(906);
     let before = mints(&c, 0);
     let mut last = tip(&c, 1);
     for _ in 0..24 {
@@ -337,14 +343,7 @@ fn k2_who_claims_to_have_handed_on_what_is_in_use_costs_a_bounded_number_of_mint
 #[test]
 fn k2_of_all_that_may_have_leaked_the_latest_decides() {
     for late in 0..8 {
-        let mut c = Community::with_members(920 + late, 3);
-        let thread = c.thread(0, "Evening", "hello");
-        c.settle();
-        let gone = c.people[2].replica.device();
-        c.remove(0, 2, CutChoice::FromTip);
-        c.post(0, thread, "after");
-        c.settle();
-        c.unplug(1);
+        let (mut c, thread, gone) = after_a_removal(920 + late);
         let before = mints(&c, 0);
         let sealed = Bytes::new(vec![7; 64]).unwrap();
         let welcome = Control::Welcome(Welcome { recipient: gone, sealed });

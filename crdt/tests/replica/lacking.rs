@@ -15,7 +15,7 @@ use cairn_crdt::sync::message::{Admittance, Message};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
-use crate::asking::{claim, hello, talk};
+use crate::asking::{claim, hello, mailbox_epoch, talk};
 use crate::community::Community;
 use crate::prekeys::{all_linked, forged, minted, next_day, secrets, welcomes};
 use crate::relay::{gossip, stored};
@@ -77,6 +77,16 @@ fn junk_mint(c: &mut Community, by: usize, without: Option<usize>, well: &[usize
     Mint::fresh(&mut c.rng, group, device, Audience::Readers, &readers, &[]).unwrap().1
 }
 
+/// An epoch of which everybody got junk, and of which person 2 alone has heard. Nobody is connected.
+fn junk_heard(c: &mut Community) -> EpochId {
+    let mint = junk_mint(c, 1, None, &[]);
+    let epoch = mint.epoch;
+    let bytes = forged(c, 1, mint);
+    (0..c.people.len()).for_each(|who| c.unplug(who));
+    assert_eq!(gossip(c, 2, 1, bytes).0, Verdict::Accept);
+    epoch
+}
+
 #[test]
 fn k8_what_was_said_before_one_came_is_not_asked_for() {
     let mut c = Community::with_members(220, 2);
@@ -108,11 +118,7 @@ fn k8_with_history_all_what_readers_may_read_is_asked_for_and_nothing_of_moderat
 #[test]
 fn k8_a_mint_that_nobody_would_use_any_more_is_not_asked_for() {
     let mut c = all_linked(222, 3);
-    let mint = junk_mint(&mut c, 1, None, &[]);
-    let epoch = mint.epoch;
-    let bytes = forged(&c, 1, mint);
-    (0..3).for_each(|who| c.unplug(who));
-    assert_eq!(gossip(&mut c, 2, 1, bytes).0, Verdict::Accept);
+    let epoch = junk_heard(&mut c);
     assert_eq!(asked_for(&mut c, 2, 0), [epoch]);
     let late = admit(&mut c, 0);
     c.hand_over(0, 2);
@@ -174,11 +180,7 @@ fn k7_what_was_destroyed_is_not_asked_for() {
 #[test]
 fn k8_nobody_asks_who_is_no_member_nor_asks_one_who_is_none() {
     let mut c = all_linked(226, 4);
-    let mint = junk_mint(&mut c, 1, None, &[]);
-    let epoch = mint.epoch;
-    let bytes = forged(&c, 1, mint);
-    (0..4).for_each(|who| c.unplug(who));
-    assert_eq!(gossip(&mut c, 2, 1, bytes).0, Verdict::Accept);
+    let epoch = junk_heard(&mut c);
     let code = c.invite(0, Rank::Member, 1, false);
     let stranger = c.join(code);
     assert_eq!(asked_for(&mut c, 2, stranger), []);
@@ -205,15 +207,7 @@ fn k8_who_asks_is_given_what_is_open_to_all_readers() {
 #[test]
 fn k8_who_asks_is_given_what_opens_mailboxes() {
     let mut c = Community::with_members(228, 2);
-    let replica = &c.people[1].replica;
-    let (group, minter) = (replica.group(), replica.device());
-    let readers = replica.authority().readers(Audience::Mailbox);
-    let (_, mint) =
-        Mint::fresh(&mut c.rng, group, minter, Audience::Mailbox, &readers, &[]).unwrap();
-    let epoch = mint.epoch;
-    let bytes = forged(&c, 1, mint);
-    c.unplug(1);
-    assert_eq!(gossip(&mut c, 0, 1, bytes).0, Verdict::Accept);
+    let epoch = mailbox_epoch(&mut c);
     let late = admit(&mut c, 0);
     let device = c.people[late].replica.device();
     let before = welcomes(&c, 0, device);
